@@ -1,0 +1,40 @@
+# flowc: everything a newcomer needs, from a machine with Python 3.11+, git and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: train test check golden soak bench docs clean
+
+train: $(VENV)/installed  ## set up, train the example, say what to try next
+	$(BIN)/flowc train models/fashion_mlp.flow
+
+test: check  ## every check: style, types, tests
+	$(BIN)/pytest -n 2
+
+check: $(VENV)/tools
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+golden: $(VENV)/tools  ## rewrite the goldens; read the diff before committing it
+	$(BIN)/pytest tests/test_golden.py --update-golden
+
+docs: $(VENV)/installed  ## rewrite the generated reference pages
+	$(BIN)/python docs/generate.py
+
+soak: $(VENV)/tools  ## the long proofs
+	$(BIN)/pytest -m soak
+
+bench: $(VENV)/installed  ## timings, alternated with a hand-written NumPy loop
+	$(BIN)/python benchmarks/run.py
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/tools: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

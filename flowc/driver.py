@@ -1,0 +1,231 @@
+"""The whole compiler on one page; the only file that knows the order of the stages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowc.autodiff import differentiate
+from flowc.diagnostic import Limit, Sink, Stop
+from flowc.graph.bind import bind_sizes
+from flowc.graph.graph import Graph, Node
+from flowc.lower import errors
+from flowc.lower.data import DataDecl, lower_data
+from flowc.lower.model import (
+    Lowered,
+    check_pair,
+    initial_graph,
+    lower_model,
+    parameter_refs,
+    select,
+)
+from flowc.lower.place import check_place
+from flowc.lower.settings import TrainSettings, lower_settings, matches
+from flowc.lower.update import lower_update
+from flowc.lower.world import World, open_world
+from flowc.passes import optimise
+from flowc.plan.emit import make_plan
+from flowc.source import Source
+from flowc.syntax.parse import parse, read_source
+from flowc.syntax.tree import Import
+from flowc_runtime.plan import Plan
+from flowc_runtime.types import TensorType
+
+Watch = Callable[[str, Any], None]  # told of every stage's result: "tree", "train.graph", ...
+DEFAULT_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a compilation may be told from outside the text.
+
+    `defines` are `-D name=value`; `evaluate` and `predict` are further batch sizes that those
+    programs are made for (`evaluate@80`).
+    """
+
+    defines: Mapping[str, str] = field(default_factory=dict)
+    evaluate: tuple[int, ...] = ()
+    predict: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A model without mistakes: both lowerings, its data, and how it is trained."""
+
+    world: World
+    train: Lowered
+    evaluate: Lowered
+    data: Mapping[str, DataDecl]
+    settings: TrainSettings | None
+
+    @property
+    def name(self) -> str:
+        assert self.world.model is not None
+        return self.world.model.name.text
+
+    @property
+    def inputs(self) -> Mapping[str, TensorType]:
+        return self.train.inputs
+
+    @property
+    def batch(self) -> int:
+        return self.settings.batch if self.settings else DEFAULT_BATCH
+
+
+def check(
+    source: Source, sink: Sink, options: Options | None = None, watch: Watch | None = None
+) -> Checked:
+    """Text to checked graphs; raises Stop when the sink holds errors. Runs and reads no data."""
+    watch = watch or _nobody
+    try:
+        return _check(source, sink, options or Options(), watch)
+    except Limit as limit:
+        sink.report(limit.diagnostic)
+        raise Stop from None
+
+
+def _check(source: Source, sink: Sink, options: Options, watch: Watch) -> Checked:
+    tree = parse(source, sink)
+    watch("tree", tree)
+    world = open_world(tree, sink, parse, _read_import, source.folder, options.defines)
+    train, evaluate = lower_model(world, training=True), lower_model(world, training=False)
+    if train is None or evaluate is None:
+        raise Stop
+    spans = {name: arg.span for name, arg in train.lowerer.inputs.items()}
+    data = lower_data(world, spans)
+    settings = lower_settings(world, data)
+    check_pair(world, train, evaluate)
+    check_place(world, train.variables)
+    _check_training(world, train, settings)
+    sink.stop_on_errors()
+    watch("train.graph", train.graph)
+    watch("evaluate.graph", evaluate.graph)
+    return Checked(world, train, evaluate, data, settings)
+
+
+def _check_training(world: World, train: Lowered, settings: TrainSettings | None) -> None:
+    """What the train section asks of the model: a loss, and parameters that may learn."""
+    if settings is None or world.model is None or world.train is None:
+        return
+    if "loss" not in train.lowerer.results:
+        world.sink.report(errors.no_loss(world.model, world.train.span))
+    params = sorted(parameter_refs(train))
+    if not params:
+        world.sink.report(errors.no_params(world.model, world.train.span))
+    freeze = settings.freeze
+    for pattern in (*freeze.patterns, *freeze.exceptions) if freeze else ():
+        if not any(matches(pattern, p) for p in params):
+            world.sink.report(errors.freezes_nothing(world.train.span, pattern, params))
+
+
+def compile(
+    source: Source, sink: Sink, options: Options | None = None, watch: Watch | None = None
+) -> tuple[Checked, Plan]:
+    """Text to plan; raises Stop when the sink holds errors."""
+    options, watch = options or Options(), watch or _nobody
+    checked = check(source, sink, options, watch)
+    try:
+        return checked, plan_of(checked, sink, options, watch)
+    except Limit as limit:
+        sink.report(limit.diagnostic)
+        raise Stop from None
+
+
+def plan_of(checked: Checked, sink: Sink, options: Options, watch: Watch) -> Plan:
+    """Checked graphs to a plan: gradients, updates, bound sizes, passes, order and memory."""
+    graphs = dict(_programs(checked, sink, watch))
+    sink.stop_on_errors()
+    sizes = _sizes(checked.batch, graphs, options)
+    optimised: dict[str, Graph] = {}
+    for name, size in sizes.items():
+        bound = bind_sizes(graphs[name.partition("@")[0]], size)
+        optimised[name] = optimise(bound)
+        watch(f"{name}.optimised", optimised[name])
+    source = checked.world.tree.source
+    plan = make_plan(
+        checked.name, source_hash(source), optimised, sizes, _plan_settings(checked)
+    )
+    watch("plan", plan)
+    return plan
+
+
+def _programs(checked: Checked, sink: Sink, watch: Watch) -> list[tuple[str, Graph]]:
+    """The graphs of all programs that the model has, with `batch` still a name."""
+    programs: list[tuple[str, Graph]] = []
+    if checked.settings is not None:
+        programs.append(("train", _train_graph(checked, checked.settings, sink, watch)))
+    programs.append(("init", initial_graph(checked.train.lowerer)))
+    names = [o.name for o in checked.evaluate.graph.outputs]
+    if "loss" in names:
+        programs.append(("evaluate", select(checked.evaluate.graph, ("loss", "metric"), False)))
+    if any(name.startswith("output.") for name in names):
+        programs.append(("predict", select(checked.evaluate.graph, ("output",), False)))
+    return programs
+
+
+def _train_graph(
+    checked: Checked, settings: TrainSettings, sink: Sink, watch: Watch
+) -> Graph:
+    lowered, freeze = checked.train, settings.freeze
+    graph = select(lowered.graph, ("loss", "metric"), True)
+    wrt = {p: ref for p, ref in parameter_refs(lowered).items()
+           if freeze is None or not freeze.covers(p)}
+    loss = next(o.value for o in graph.outputs if o.name == "loss")
+
+    def blame(node: Node) -> None:
+        if node.origin.span is not None:
+            sink.report(errors.no_derivative(node.op, node.origin.span))
+
+    differentiated = differentiate(graph, loss, wrt, blame)
+    watch("train.gradients", differentiated)
+    learning = {o.name.removeprefix("gradient.") for o in differentiated.outputs}
+    for path in wrt:
+        if path not in learning:
+            span = lowered.lowerer.authors_span(lowered.variables[path].span)
+            sink.report(errors.no_gradient(path, span))
+    updated = lower_update(checked.world, lowered, differentiated, settings)
+    watch("train.update", updated)
+    return updated
+
+
+def _sizes(
+    batch: int, graphs: Mapping[str, Graph], options: Options
+) -> dict[str, dict[str, int]]:
+    sizes: dict[str, dict[str, int]] = {name: {"batch": batch} for name in graphs}
+    for program, batches in (("evaluate", options.evaluate), ("predict", options.predict)):
+        for other in batches:
+            if program in graphs and other != batch:
+                sizes[f"{program}@{other}"] = {"batch": other}
+    return sizes
+
+
+def _plan_settings(checked: Checked) -> dict[str, Any]:
+    """What of the train section a reader of the plan wants to see."""
+    settings = checked.settings
+    if settings is None:
+        return {"batch": checked.batch}
+    length = {"epochs": settings.epochs} if settings.epochs else {"steps": settings.steps}
+    return {
+        "batch": settings.batch,
+        **length,
+        "seed": settings.seed,
+        "optimizer": settings.optimizer.function.definition.name.text,
+    }
+
+
+def source_hash(source: Source) -> str:
+    return hashlib.sha256(source.text.encode()).hexdigest()
+
+
+def _read_import(path: Path, sink: Sink, item: Import) -> Source | None:
+    if not path.is_file():
+        sink.report(errors.import_missing(item, path))
+        return None
+    return read_source(path, sink)
+
+
+def _nobody(stage: str, value: Any) -> None:
+    return None

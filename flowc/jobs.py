@@ -1,0 +1,327 @@
+"""Jobs: a model compiled for the data at hand and loaded, ready to train, evaluate or predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from flowc.diagnostic import Diagnostic, Sink, Stop
+from flowc.driver import Checked, Options, check, plan_of
+from flowc.lower import errors
+from flowc.lower.data import DataDecl
+from flowc.lower.settings import TrainSettings
+from flowc.source import Source
+from flowc_runtime.checkpoint import Differences, load_weights, put_weights
+from flowc_runtime.checkpoint.errors import CheckpointError
+from flowc_runtime.data.dataset import Dataset
+from flowc_runtime.data.errors import DataError
+from flowc_runtime.data.sources import open_source
+from flowc_runtime.data.stream import Stream
+from flowc_runtime.data.transform import apply_transform
+from flowc_runtime.events import End, Event, Warning
+from flowc_runtime.executor import Session
+from flowc_runtime.plan import Plan
+from flowc_runtime.planfile import plan_hash, write_plan
+from flowc_runtime.runfolder.folder import RunFacts, RunFolder, create_run
+from flowc_runtime.training import (
+    Evaluation,
+    Signals,
+    StopSignal,
+    TrainOptions,
+    resume,
+    train,
+)
+from flowc_runtime.training import evaluate as evaluate_stream
+from flowc_runtime.types import DTYPES, TensorType
+
+Array = np.ndarray
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a job is told from outside the text."""
+
+    defines: Mapping[str, str]
+    threads: int | None = 1
+    allow: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A loaded model with its streams. The session's variables have their first values."""
+
+    checked: Checked
+    settings: TrainSettings
+    plan: Plan
+    session: Session
+    data: Stream
+    validation: Stream | None
+    options: TrainOptions
+    notes: tuple[Warning, ...] = ()
+
+
+# --- data -------------------------------------------------------------------------------------
+
+
+def open_data(
+    declaration: DataDecl, inputs: Mapping[str, TensorType], folder: Path, allow: tuple[Path, ...]
+) -> Dataset:
+    """The examples that a `data` item names, checked against the model's inputs; DataError."""
+    source = declaration.source
+    wanted = {name: inputs[name].dtype for name in declaration.fields if name in inputs}
+    dataset = open_source(
+        source.source, source.arguments, folder, declaration.fields, wanted, allow
+    )
+    for name, arguments in source.transforms:
+        dataset = apply_transform(name, dataset, arguments)
+    for field in dataset.fields:
+        if field.name in inputs:
+            _check_field(field.name, field.shape, inputs[field.name], declaration, dataset.origin)
+    return dataset
+
+
+def _check_field(
+    name: str, shape: tuple[int, ...], type_: TensorType, declaration: DataDecl, origin: str
+) -> None:
+    if shape == type_.shape[1:]:
+        return
+    raise DataError(
+        "data-shape",
+        f"{declaration.span}: the field `{name}` has examples of shape {list(shape)}, "
+        f"but the input is {type_}",
+        origin,
+        help=f"declare it as {name}: {TensorType(type_.dtype, (*type_.shape[:1], *shape))}",
+    )
+
+
+def folder_of(source: Source) -> Path:
+    return source.folder or Path.cwd()
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+def prepare_training(source: Source, sink: Sink, setup: Setup) -> TrainingJob:
+    """Checks the text, opens its data, compiles for both, and loads the first values.
+
+    Raises Stop when the sink holds errors, DataError, and CheckpointError for `init`.
+    """
+    options = Options(defines=setup.defines)
+    checked = check(source, sink, options)
+    settings = _settings(checked, sink)
+    folder = folder_of(source)
+    dataset = open_data(settings.data, checked.inputs, folder, setup.allow)
+    data = Stream(dataset, settings.batch, settings.seed, dataset.shuffled, "drop")
+    validation = None
+    if settings.validate is not None:
+        examples = open_data(settings.validate, checked.inputs, folder, setup.allow)
+        validation = Stream(examples, settings.batch, settings.seed, False, "keep")
+    plan = plan_of(checked, sink, replace(options, evaluate=_rest(validation)), _nobody)
+    session = Session(plan, setup.threads)
+    initialise(session, settings.seed)
+    notes = _warm_start(session, settings, folder)
+    total = settings.steps or (settings.epochs or 1) * data.batches_per_epoch
+    return TrainingJob(
+        checked, settings, plan, session, data, validation,
+        TrainOptions(total, settings.seed, settings.log_every, settings.validate_every,
+                     settings.checkpoint_every),
+        notes,
+    )  # fmt: skip
+
+
+def _settings(checked: Checked, sink: Sink) -> TrainSettings:
+    if checked.settings is None:
+        assert checked.world.model is not None
+        sink.report(errors.no_train(checked.world.model))
+        raise Stop
+    return checked.settings
+
+
+def _rest(stream: Stream | None) -> tuple[int, ...]:
+    """The size of the smaller batch at the end of an epoch, if there is one."""
+    rest = len(stream.dataset) % stream.batch if stream else 0
+    return (rest,) if rest else ()
+
+
+def initialise(session: Session, seed: int) -> None:
+    """Gives every variable its first value, which depends on the seed and its path alone."""
+    session.load(session.run("init", seed=seed, step=0))
+
+
+def _warm_start(session: Session, settings: TrainSettings, folder: Path) -> tuple[Warning, ...]:
+    if settings.init is None:
+        return ()
+    weights = load_weights(folder / settings.init)
+    unlike = put_weights(weights, session.plan.variables, session.variables)
+    if len(unlike.missing) + len(unlike.unlike) >= len(_weights_of(session.plan)):
+        raise CheckpointError(
+            "checkpoint-other-model", f"nothing in {settings.init} fits the model: {unlike}"
+        )
+    return (Warning("init-partial", f"{settings.init}: {unlike}"),) if unlike else ()
+
+
+def _weights_of(plan: Plan) -> list[str]:
+    return [v.path for v in plan.variables if v.kind != "slot"]
+
+
+def new_run(job: TrainingJob, command: tuple[str, ...], out: Path | None) -> RunFolder:
+    """A run folder for the job, with its plan and its text inside; RunError."""
+    source = job.checked.world.tree.source
+    facts = RunFacts(
+        job.plan.model, command, plan_hash(job.plan), job.settings.seed,
+        datetime.now().astimezone(),
+    )  # fmt: skip
+    sources = {Path(source.name).name: source.text}
+    return create_run(facts, write_plan(job.plan), sources, out)
+
+
+def run_training(
+    job: TrainingJob, run: RunFolder | None, emit: Emit, resuming: bool, stop: StopSignal
+) -> End:
+    """Trains to the end, or on from the run's newest sound checkpoint."""
+    for note in job.notes:
+        emit(note)
+    progress = resume(run, job.plan, job.session, emit) if resuming and run else None
+    return train(
+        job.plan, job.session, job.data, job.validation, job.options, run, emit, stop, progress
+    )
+
+
+def run_with_signals(job: TrainingJob, run: RunFolder | None, emit: Emit, resuming: bool) -> End:
+    """`run_training`, where Ctrl-C and SIGTERM end the run in order."""
+    with Signals() as stop:
+        return run_training(job, run, emit, resuming, stop)
+
+
+# --- evaluation and prediction ----------------------------------------------------------------
+
+
+def evaluate_model(
+    source: Source, sink: Sink, setup: Setup, weights: Path, data: str | None = None
+) -> Evaluation:
+    """Loss and metrics of trained weights over one data item: the validation data by default."""
+    options = Options(defines=setup.defines)
+    checked = check(source, sink, options)
+    declaration = _declaration(checked, data, sink)
+    dataset = open_data(declaration, checked.inputs, folder_of(source), setup.allow)
+    stream = Stream(dataset, min(checked.batch, len(dataset)), 0, False, "keep")
+    batches = (*_rest(stream), stream.batch)
+    plan = plan_of(checked, sink, replace(options, evaluate=batches), _nobody)
+    session = Session(plan, setup.threads)
+    load_trained(session, weights)
+    seed = checked.settings.seed if checked.settings else 0
+    return evaluate_stream(plan, session, stream, seed, 0)
+
+
+def _declaration(checked: Checked, name: str | None, sink: Sink) -> DataDecl:
+    settings = checked.settings
+    if name is None and settings is not None and settings.validate is not None:
+        return settings.validate
+    chosen = name or "test"
+    if chosen not in checked.data:
+        known = ", ".join(f"`{n}`" for n in checked.data) or "none"
+        sink.report(Diagnostic(
+            "unknown-data", f"the model declares no data `{chosen}`; it has {known}",
+            help="name one of them with --data"))
+        raise Stop
+    return checked.data[chosen]
+
+
+def load_trained(session: Session, weights: Path) -> None:
+    """Puts trained weights in; every parameter and state must be there and fit."""
+    unlike: Differences = put_weights(
+        load_weights(weights), session.plan.variables, session.variables
+    )
+    if unlike.missing or unlike.unlike:
+        raise CheckpointError(
+            "checkpoint-other-model", f"{weights} belongs to another model: {unlike}",
+            help="evaluate it with the text and the -D settings that it was trained with",
+        )
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model with trained weights, compiled for batches of `batch` examples and for single ones."""
+
+    checked: Checked
+    session: Session
+    batch: int
+
+    @property
+    def inputs(self) -> dict[str, TensorType]:
+        """The inputs that the outputs depend on."""
+        needed = self.session.inputs("predict")
+        return {n: t for n, t in self.checked.inputs.items() if n in needed}
+
+    def predict(self, examples: Mapping[str, Array]) -> dict[str, Array]:
+        """The outputs for examples stacked along the first axis, by name.
+
+        Raises DataError where an input is missing, or has another shape or dtype.
+        """
+        count = self._count(examples)
+        parts = list(self._parts(examples, count))
+        if not parts:
+            raise DataError("data-empty", "there are no examples to predict")
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def _parts(self, examples: Mapping[str, Array], count: int) -> Iterator[dict[str, Array]]:
+        whole = count - count % self.batch
+        for start in range(0, whole, self.batch):
+            yield self._run("predict", examples, start, start + self.batch)
+        for start in range(whole, count):
+            yield self._run("predict@1", examples, start, start + 1)
+
+    def _run(
+        self, program: str, examples: Mapping[str, Array], start: int, stop: int
+    ) -> dict[str, Array]:
+        for name, view in self.session.inputs(program).items():
+            view[...] = examples[name][start:stop]
+        outputs = self.session.run(program)
+        return {n.removeprefix("output."): value for n, value in outputs.items()}
+
+    def _count(self, examples: Mapping[str, Array]) -> int:
+        counts = set()
+        for name, type_ in self.inputs.items():
+            if name not in examples:
+                raise DataError("data-missing", f"the input `{name}`: {type_} is not given")
+            _check_examples(name, examples[name], type_)
+            counts.add(len(examples[name]))
+        if len(counts) > 1:
+            raise DataError("data-shape", f"the inputs have {sorted(counts)} examples")
+        return counts.pop() if counts else 0
+
+
+def _check_examples(name: str, given: Array, type_: TensorType) -> None:
+    if given.shape[1:] != type_.shape[1:] or given.ndim == 0:
+        raise DataError(
+            "data-shape", f"the input `{name}` is {type_}, but the examples have the shape "
+            f"{list(given.shape)}",
+        )
+    storage = DTYPES[type_.dtype].storage
+    if not np.can_cast(given.dtype, storage, "same_kind"):
+        raise DataError(
+            "data-value", f"the input `{name}` is {type_}, but the examples are {given.dtype}"
+        )
+
+
+def make_predictor(source: Source, sink: Sink, setup: Setup, weights: Path) -> Predictor:
+    """A model with its weights, ready to predict; raises Stop, CheckpointError."""
+    checked = check(source, sink, Options(defines=setup.defines))
+    plan = plan_of(checked, sink, Options(defines=setup.defines, predict=(1,)), _nobody)
+    if "predict" not in plan.programs:
+        sink.report(Diagnostic(
+            "no-output", f"the model `{checked.name}` declares no output to predict",
+            help="output name = ..."))
+        raise Stop
+    session = Session(plan, setup.threads)
+    load_trained(session, weights)
+    return Predictor(checked, session, checked.batch)
+
+
+def _nobody(stage: str, value: object) -> None:
+    return None

@@ -1,0 +1,1 @@
+"""Tree to Graph: names, blocks and calls become typed nodes."""

@@ -1,0 +1,100 @@
+"""Functions that take a tensor together over some of its axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowc.lower.builtins import arguments as ask
+from flowc.lower.builtins.arguments import builtin
+from flowc.lower.builtins.elementwise import extremum
+from flowc.lower.values import POISON, Arg, Builtin
+from flowc.source import Span
+
+if TYPE_CHECKING:
+    from flowc.lower.lowerer import Lowerer
+
+OVER = '`over` is "all", "..." (all but the last), an axis, a list of axes or a dimension\'s name'
+
+
+def _reduce(op: str) -> Any:
+    def run(lw: Lowerer, span: Span, x: Arg, over: Arg, keep: Arg) -> Any:
+        if not ask.tensor(lw, op.removeprefix("reduce_"), x):
+            return POISON
+        axes = ask.axes(lw, over, x.value)
+        kept = ask.truth(lw, "keep", keep)
+        if axes is None or kept is None:
+            return POISON
+        if not axes:
+            return x.value
+        return lw.emit(op, [x], span, axes=axes, keep=kept)
+
+    return run
+
+
+def _reduction(name: str, doc: str) -> Builtin:
+    return builtin(name, f"{doc}; {OVER}", _reduce(f"reduce_{name}"),
+                   "x", ("over", "all"), ("keep", False))
+
+
+def _max_or_min(name: str, pairwise: str, doc: str) -> Builtin:
+    reduce = _reduce(f"reduce_{name}")
+
+    def run(lw: Lowerer, span: Span, x: Arg, y: Arg, over: Arg, keep: Arg, *more: Arg) -> Any:
+        if y.value is None:
+            return reduce(lw, span, x, over, keep)
+        return extremum(lw, span, pairwise, (x, y))
+
+    return builtin(name, f"{doc} of two, element by element; of one tensor, over axes: {OVER}",
+                   run, "x", ("y", None), ("over", "all"), ("keep", False))
+
+
+def _arg(op: str) -> Any:
+    def run(lw: Lowerer, span: Span, x: Arg, axis: Arg) -> Any:
+        if not ask.tensor(lw, op, x):
+            return POISON
+        found = ask.axis(lw, axis, x.value)
+        return POISON if found is None else lw.emit(op, [x], span, axis=found)
+
+    return run
+
+
+def _cumsum(lw: Lowerer, span: Span, x: Arg, axis: Arg, reverse: Arg) -> Any:
+    if not ask.tensor(lw, "cumsum", x):
+        return POISON
+    found = ask.axis(lw, axis, x.value)
+    backwards = ask.truth(lw, "reverse", reverse)
+    if found is None or backwards is None:
+        return POISON
+    return lw.emit("cumsum", [x], span, axis=found, reverse=backwards)
+
+
+def _count(lw: Lowerer, span: Span, x: Arg, over: Arg) -> Any:
+    if not ask.tensor(lw, "count", x):
+        return POISON
+    axes = ask.axes(lw, over, x.value)
+    if axes is None:
+        return POISON
+    total: Any = 1
+    for axis in axes:
+        total = total * x.value.type.shape[axis]
+    return total
+
+
+
+
+FUNCTIONS = (
+    _reduction("sum", "the sum"),
+    _reduction("prod", "the product"),
+    _reduction("any", "whether any element is true"),
+    _reduction("all", "whether every element is true"),
+    _max_or_min("max", "maximum", "the larger"),
+    _max_or_min("min", "minimum", "the smaller"),
+    builtin("argmax", "the position of the first largest element along an axis, i32",
+            _arg("argmax"), "x", ("axis", -1)),
+    builtin("argmin", "the position of the first smallest element along an axis, i32",
+            _arg("argmin"), "x", ("axis", -1)),
+    builtin("cumsum", "running sums along an axis", _cumsum, "x", ("axis", -1),
+            ("reverse", False)),
+    builtin("count", f"how many elements a reduction takes together; {OVER}", _count,
+            "x", ("over", "all")),
+)

@@ -1,0 +1,146 @@
+"""Calls: what is called, and with which arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flowc.diagnostic import Diagnostic, Label
+from flowc.lower.errors.names import suggest
+from flowc.lower.values import Arg, LayerInstance, describe
+from flowc.source import Span
+from flowc.syntax import tree as t
+
+KIND_WORDS = {
+    "int": "a whole number", "float": "a number", "bool": "`true` or `false`", "str": "a text",
+    "schedule": "a number or a schedule", "function": "a function or block",
+    "shape": "a list of dimensions",
+}
+
+
+def not_callable(span: Span, value: Any) -> Diagnostic:
+    return Diagnostic("not-a-function", f"{describe(value)} cannot be called", Label(span))
+
+
+def argument_twice(name: t.Name) -> Diagnostic:
+    return Diagnostic("wrong-arguments", f"`{name.text}` is given twice", Label(name.span))
+
+
+def given_twice(function: str, name: str, span: Span, before: Span) -> Diagnostic:
+    return Diagnostic(
+        "wrong-arguments", f"`{function}` gets its `{name}` twice", Label(span),
+        others=(Label(before, "first here"),),
+    )
+
+
+def too_many_arguments(function: str, most: int, given: Sequence[Arg], span: Span) -> Diagnostic:
+    return Diagnostic(
+        "wrong-arguments", f"`{function}` takes {most} argument{'s' * (most != 1)}, "
+        f"but gets {len(given)}", Label(given[most].span),
+        help="in a pipe the left side is the first argument",
+    )
+
+
+def unknown_argument(function: str, name: str, span: Span, known: Iterable[str]) -> Diagnostic:
+    known = list(known)
+    help_, _ = suggest(name, known, span)
+    return Diagnostic(
+        "wrong-arguments", f"`{function}` has no parameter `{name}`", Label(span),
+        notes=(f"it has {', '.join(known)}",) if known else (), help=help_,
+    )
+
+
+def missing_argument(function: str, name: str, span: Span, known: Sequence[str]) -> Diagnostic:
+    return Diagnostic(
+        "wrong-arguments", f"`{function}` needs its `{name}`", Label(span),
+        help=f"call it as {function}({', '.join(known)})",
+    )
+
+
+def wrong_kind(parameter: t.Parameter, kind: str, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`{parameter.name.text}` wants {KIND_WORDS.get(kind, kind)}, "
+        f"not {describe(arg.value)}", Label(arg.span),
+        others=(Label(parameter.span, "declared here"),),
+    )
+
+
+def wants_tensor(parameter: t.Parameter, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "not-a-tensor", f"`{parameter.name.text}` wants a tensor, not {describe(arg.value)}",
+        Label(arg.span), others=(Label(parameter.span, "declared here"),),
+    )
+
+
+def needs_tensor(function: str, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "not-a-tensor", f"`{function}` wants a tensor, not {describe(arg.value)}", Label(arg.span),
+    )
+
+
+def wants(what: str, wanted: str, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`{what}` wants {wanted}, not {describe(arg.value)}", Label(arg.span),
+    )
+
+
+def no_return(definition: t.Block, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "no-return", f"the block `{definition.name.text}` ends without a `return`",
+        Label(definition.name.span), others=(Label(span, "called here"),),
+        help="end it with `return ...`",
+    )
+
+
+def wrong_result_count(definition: t.Block, result: Arg, count: int) -> Diagnostic:
+    return Diagnostic(
+        "wrong-count", f"`{definition.name.text}` promises {len(definition.results)} results, "
+        f"but returns {count}", Label(result.span),
+        others=(Label(definition.results[0].span, "promised here"),),
+    )
+
+
+def result_not_tensor(definition: t.Block, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "not-a-tensor", f"`{definition.name.text}` promises a tensor, "
+        f"but returns {describe(arg.value)}", Label(arg.span),
+        others=(Label(definition.results[0].span, "promised here"),),
+    )
+
+
+def layer_of_no_block(statement: t.Layer, value: Any) -> Diagnostic:
+    return Diagnostic(
+        "not-a-function", f"`layer` wants a block, not {describe(value)}",
+        Label(statement.value.span), help="write `layer name = dense(64)`, say",
+    )
+
+
+def no_attributes(expr: t.Attribute, value: Any) -> Diagnostic:
+    return Diagnostic(
+        "no-attribute", f"{describe(value)} has no `.{expr.name.text}`", Label(expr.span),
+        help="only a `layer` has parameters to be named like this",
+    )
+
+
+def no_such_parameter(expr: t.Attribute, layer: LayerInstance, known: list[str]) -> Diagnostic:
+    help_, fix = suggest(expr.name.text, known, expr.name.span)
+    if not known:
+        help_ = "a layer has its parameters once it was applied; apply it before"
+    return Diagnostic(
+        "no-attribute", f"the layer has no parameter `{expr.name.text}`", Label(expr.name.span),
+        others=(Label(layer.span, "the layer"),), help=help_, fix=fix,
+    )
+
+
+def too_deep_calls(span: Span, block: str, limit: int) -> Diagnostic:
+    return Diagnostic(
+        "too-deep", f"blocks are called {limit} deep, at `{block}`", Label(span),
+        help="a block cannot call itself; use `repeat` or `scan`",
+    )
+
+
+def too_much_work(span: Span, limit: int) -> Diagnostic:
+    return Diagnostic(
+        "too-large", f"the model unrolls to more than {limit:,} statements", Label(span),
+        help="use `scan` for long recurrences, or a smaller `repeat`",
+    )

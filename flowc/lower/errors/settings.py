@@ -1,0 +1,163 @@
+"""Hyperparameters, the data, train and place sections, and `-D` on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flowc.diagnostic import Diagnostic, Label, nearest
+from flowc.lower.errors.names import suggest
+from flowc.lower.values import Arg, describe
+from flowc.source import Span
+from flowc.syntax import tree as t
+
+HYPER_WORDS = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`",
+               "str": "a text"}
+
+
+def hyper_kind(name: t.Name, kinds: Sequence[str]) -> Diagnostic:
+    help_, fix = suggest(name.text, kinds, name.span)
+    return Diagnostic(
+        "wrong-kind", f"a hyperparameter is {', '.join(kinds)}, not `{name.text}`",
+        Label(name.span), help=help_, fix=fix,
+    )
+
+
+def hyper_type(item: t.Hyper, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`{item.name.text}` is {HYPER_WORDS[item.type.text]}, "
+        f"not {describe(arg.value)}", Label(arg.span),
+        others=(Label(item.span, "declared here"),) if arg.span.source != item.span.source else (),
+    )
+
+
+def hyper_outside(item: t.Hyper, arg: Arg) -> Diagnostic:
+    assert item.choices is not None
+    return Diagnostic(
+        "hyper-range", f"`{item.name.text}` = {arg.value} lies outside "
+        f"{item.choices.span.text}", Label(arg.span),
+        others=(Label(item.choices.span, "the choices"),),
+    )
+
+
+def unknown_define(name: str, expr: t.Expr, known: Sequence[str]) -> Diagnostic:
+    near = nearest(name, known)
+    return Diagnostic(
+        "unknown-define", f"the model has no hyperparameter `{name}`", Label(expr.span),
+        notes=(f"it has {', '.join(known)}",) if known else (),
+        help=f"did you mean -D {near}=...?" if near else
+        "hyperparameters are set by name, settings of the train section as train.NAME",
+    )
+
+
+def unknown_setting(key: t.Name, known: Iterable[str], where: str) -> Diagnostic:
+    known = sorted(known)
+    help_, fix = suggest(key.text, known, key.span)
+    return Diagnostic(
+        "unknown-setting", f"`{where}` has no setting `{key.text}`", Label(key.span),
+        notes=(f"it has {', '.join(known)}",), help=help_, fix=fix,
+    )
+
+
+def setting_twice(key: t.Name, before: Span) -> Diagnostic:
+    return Diagnostic(
+        "duplicate-name", f"`{key.text}` is set twice", Label(key.span),
+        others=(Label(before, "first here"),),
+    )
+
+
+def setting_kind(key: t.Name, wanted: str, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`{key.text}` wants {wanted}, not {describe(arg.value)}", Label(arg.span),
+    )
+
+
+def both_lengths(epochs: Span, steps: Span) -> Diagnostic:
+    return Diagnostic(
+        "duplicate-name", "the length is set twice, as `epochs` and as `steps`", Label(steps),
+        others=(Label(epochs, "first here"),), help="keep one of them",
+    )
+
+
+def no_train(model: t.Model) -> Diagnostic:
+    return Diagnostic(
+        "no-train", "the file has no `train` section", Label(model.name.span),
+        help="train { data = ...  optimizer = adam()  epochs = 5 }",
+    )
+
+
+def no_data(train: t.Train) -> Diagnostic:
+    return Diagnostic(
+        "no-train", "the train section names no data", Label(train.span), help="data = train",
+    )
+
+
+def bad_source_argument(span: Span, function: str, message: str, help: str | None) -> Diagnostic:
+    return Diagnostic("wrong-arguments", f"`{function}` {message}", Label(span), help=help)
+
+
+def not_a_source(span: Span, value: Any) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"this is {describe(value)}, where data is wanted", Label(span),
+        help="call a source: idx, csv, npy, npz, text or images",
+    )
+
+
+def transform_without_data(name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`{name}` changes data, so data must be piped into it", Label(span),
+        help=f"train |> {name}",
+    )
+
+
+def wrong_field_count(item: t.Data, count: int) -> Diagnostic:
+    return Diagnostic(
+        "wrong-count", f"the source gives {count} field{'s' * (count != 1)}, but "
+        f"{len(item.fields)} are named", Label(item.fields[0].span.to(item.fields[-1].span)),
+    )
+
+
+def unknown_field(name: t.Name, inputs: Sequence[str]) -> Diagnostic:
+    help_, fix = suggest(name.text, inputs, name.span)
+    return Diagnostic(
+        "field-mismatch", f"the model has no input `{name.text}`", Label(name.span),
+        notes=(f"its inputs are {', '.join(inputs)}",) if inputs else (), help=help_, fix=fix,
+    )
+
+
+def field_missing(item: t.Data, name: str, declared: Span) -> Diagnostic:
+    return Diagnostic(
+        "field-mismatch", f"the data `{item.name.text}` gives nothing for the input `{name}`",
+        Label(item.fields[0].span.to(item.fields[-1].span)),
+        others=(Label(declared, "the input"),),
+    )
+
+
+def freezes_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagnostic:
+    near = nearest(pattern, known)
+    return Diagnostic(
+        "unknown-path", f'no parameter matches "{pattern}"', Label(span),
+        notes=(f"the parameters are {', '.join(known[:12])}{' ...' * (len(known) > 12)}",),
+        help=f"did you mean `{near}`?" if near else "`*` stands for one name, `**` for any number",
+    )
+
+
+def place_names_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagnostic:
+    near = nearest(pattern, known)
+    return Diagnostic(
+        "unknown-path", f"nothing in the model is called `{pattern}`", Label(span),
+        help=f"did you mean `{near}`?" if near else "a stage names bindings or parameters",
+    )
+
+
+def optimizer_sets_nothing(span: Span, name: str) -> Diagnostic:
+    return Diagnostic(
+        "no-return", f"the optimizer `{name}` gives the parameter no next value", Label(span),
+        help="end it with: next param = param - lr * grad",
+    )
+
+
+def schedule_result(span: Span, value: Any) -> Diagnostic:
+    return Diagnostic(
+        "not-scalar", f"a schedule returns one number, not {describe(value)}", Label(span),
+    )

@@ -1,0 +1,226 @@
+"""Values: what an operator or statement cannot take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowc.diagnostic import Diagnostic, Label
+from flowc.lower.scope import Binding
+from flowc.lower.values import Arg, Tensor, describe
+from flowc.source import Span
+from flowc.syntax import tree as t
+from flowc.syntax.names import names_in
+from flowc_runtime.types import TensorType
+
+
+def sides(left: Arg, right: Arg) -> tuple[Label, ...]:
+    return tuple(Label(a.span, _short(a.value)) for a in (left, right))
+
+
+def _short(value: Any) -> str:
+    return str(value.type) if isinstance(value, Tensor) else describe(value)
+
+
+def bad_operands(op: str, left: Arg, right: Arg, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`{op}` cannot take {describe(left.value)} and {describe(right.value)}",
+        Label(span), others=sides(left, right),
+    )
+
+
+def bad_operand(op: str, operand: Arg, span: Span) -> Diagnostic:
+    return Diagnostic("wrong-kind", f"`{op}` cannot take {describe(operand.value)}", Label(span))
+
+
+def inexact(op: str, left: Arg, right: Arg, span: Span, reason: str) -> Diagnostic:
+    return Diagnostic(
+        "inexact-division", f"the division leaves a remainder: {reason}", Label(span),
+        others=sides(left, right),
+        help="whole numbers divide exactly; write `//` to round down, or `1.0 / 3` for a fraction",
+    )
+
+
+def division_by_zero(span: Span) -> Diagnostic:
+    return Diagnostic("division-by-zero", "a division by zero", Label(span))
+
+
+def out_of_range(op: str, left: Arg, right: Arg, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "out-of-range", f"the result of `{op}` is out of range", Label(span),
+        others=sides(left, right),
+    )
+
+
+def outside_domain(function: str, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "out-of-range", f"`{function}` is not defined for {describe(arg.value)}", Label(arg.span),
+    )
+
+
+def not_known_yet(op: str, left: Arg, right: Arg, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "not-known-yet", f"`{op}` needs sizes that are known while compiling", Label(span),
+        others=sides(left, right),
+        help="`batch` is only fixed when the plan is made; the model must not depend on it",
+    )
+
+
+def no_number_of(arg: Arg, dtype: str) -> Diagnostic:
+    kind = TensorType(dtype).kind
+    if isinstance(arg.value, float) and kind == "int":
+        return Diagnostic(
+            "dtype-mismatch", f"the number {arg.value} meets a tensor of whole numbers ({dtype})",
+            Label(arg.span), help="cast the tensor first: cast(x, f32)",
+        )
+    return Diagnostic(
+        "wrong-kind", f"{describe(arg.value)} cannot become a tensor of {dtype}", Label(arg.span),
+    )
+
+
+def integer_division(args: list[Arg], span: Span) -> Diagnostic:
+    dtype = args[0].value.type.dtype
+    return Diagnostic(
+        "dtype-mismatch", f"`/` divides fractions, but these are whole numbers ({dtype})",
+        Label(span), others=tuple(Label(a.span, str(a.value.type)) for a in args),
+        help="cast first: cast(x, f32) / 255, or round down with `//`",
+    )
+
+
+def not_a_condition(span: Span, value: Any, where: str) -> Diagnostic:
+    if isinstance(value, Tensor):
+        return Diagnostic(
+            "runtime-condition", f"`{where}` decides while compiling, but this is "
+            f"{describe(value)}", Label(span),
+            help="choose between values at run time with where(condition, a, b)",
+        )
+    return Diagnostic("wrong-kind", f"`{where}` wants a condition, not {describe(value)}",
+                      Label(span))
+
+
+def bad_count(span: Span, value: Any) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`repeat` wants a whole number, not {describe(value)}", Label(span),
+        help="to walk along a dimension of a tensor use `scan`",
+    )
+
+
+def wrong_unpacking(statement: t.Bind, value: Any) -> Diagnostic:
+    return Diagnostic(
+        "wrong-count", f"{len(statement.targets)} names on the left, {describe(value)} on the "
+        "right", Label(statement.value.span),
+        others=(Label(statement.targets[0].span.to(statement.targets[-1].span)),),
+    )
+
+
+def assertion_failed(statement: t.Assert, scope: Any, frames: Any) -> Diagnostic:
+    said = statement.message.value if statement.message else statement.condition.span.text
+    return Diagnostic("assert-failed", f"the assertion does not hold: {said}",
+                      Label(statement.condition.span), notes=_facts(statement.condition, scope))
+
+
+def _facts(condition: t.Expr, scope: Any) -> tuple[str, ...]:
+    """The values of the names in a failed condition."""
+    found = {n.text: scope.find(n.text) for n in names_in(condition)}
+    return tuple(
+        f"{name} is {binding.value}"
+        for name, binding in found.items()
+        if binding and not callable(binding.value) and not hasattr(binding.value, "run")
+    )
+
+
+def no_index(expr: t.Index, value: Any) -> Diagnostic:
+    return Diagnostic("wrong-kind", f"{describe(value)} cannot be indexed", Label(expr.span))
+
+
+def too_many_indices(expr: t.Index, most: int) -> Diagnostic:
+    return Diagnostic(
+        "wrong-count", f"{len(expr.items)} indices for {most} dimension{'s' * (most != 1)}",
+        Label(expr.span),
+    )
+
+
+def index_not_integer(span: Span, value: Any) -> Diagnostic:
+    if isinstance(value, Tensor):
+        return Diagnostic(
+            "runtime-condition", "an index in brackets is known while compiling, but this is "
+            f"{describe(value)}", Label(span), help="look rows up with lookup(table, index)",
+        )
+    return Diagnostic("wrong-kind", f"an index is a whole number, not {describe(value)}",
+                      Label(span))
+
+
+def index_outside(span: Span, position: int, size: int) -> Diagnostic:
+    return Diagnostic(
+        "out-of-range", f"the index {position} lies outside 0..{size - 1}", Label(span),
+    )
+
+
+def slice_of_unknown(span: Span, size: Any) -> Diagnostic:
+    return Diagnostic(
+        "not-known-yet", f"a slice needs a known size, but this dimension is `{size}`", Label(span),
+    )
+
+
+def zero_step(span: Span) -> Diagnostic:
+    return Diagnostic("out-of-range", "a slice cannot step by 0", Label(span))
+
+
+def empty_slice(span: Span, size: int) -> Diagnostic:
+    return Diagnostic("out-of-range", f"the slice takes nothing of {size} elements", Label(span))
+
+
+def no_axis(arg: Arg, of: Tensor) -> Diagnostic:
+    return Diagnostic(
+        "no-such-axis", f"{_axis_text(arg.value)} is no axis of {of.type}", Label(arg.span),
+        help="name a dimension, count axes from 0 or from -1 backwards",
+    )
+
+
+def _axis_text(value: Any) -> str:
+    return f"the dimension `{value.name}`" if hasattr(value, "name") else describe(value)
+
+
+def axis_outside(arg: Arg, of: Tensor, rank: int) -> Diagnostic:
+    return Diagnostic(
+        "no-such-axis", f"there is no axis {arg.value} in {of.type}", Label(arg.span),
+        help=f"axes run from 0 to {rank - 1}, or from -1 backwards" if rank else None,
+    )
+
+
+def axis_twice(arg: Arg) -> Diagnostic:
+    return Diagnostic("no-such-axis", "an axis is named twice", Label(arg.span))
+
+
+def param_dtype(statement: Any, type: TensorType) -> Diagnostic:
+    return Diagnostic(
+        "dtype-mismatch", f"a parameter learns, so it is f64, f32 or f16, not {type.dtype}",
+        Label(statement.type.dtype.span), help="use `state` for what is not learned",
+    )
+
+
+def next_of_no_state(statement: t.Next, found: Binding | None) -> Diagnostic:
+    name = statement.name.text
+    return Diagnostic(
+        "next-of-no-state", f"`{name}` is no state, so it has no next value",
+        Label(statement.name.span),
+        others=(Label(found.span, f"`{name}` is bound here"),) if found and found.span else (),
+        help=f"declare it: state {name}: f32[] = zeros",
+    )
+
+
+def bad_initial(statement: Any, value: Arg, type: TensorType) -> Diagnostic:
+    what = value.value.type if isinstance(value.value, Tensor) else describe(value.value)
+    return Diagnostic(
+        "bad-initial", f"{what} is no first value for `{statement.name.text}`: {type}",
+        Label(value.span), others=(Label(statement.type.span, "declared here"),)
+        if statement.type else (),
+    )
+
+
+def initial_from_tensor(name: t.Name, found: Binding) -> Diagnostic:
+    return Diagnostic(
+        "bad-initial", f"a first value cannot depend on the tensor `{name.text}`, which exists "
+        "only in a step", Label(name.span),
+        others=(Label(found.span, "made here"),) if found.span else (),
+        help="use numbers, dimensions, hyperparameters or an initialiser such as glorot",
+    )

@@ -1,0 +1,248 @@
+"""The state of one lowering, and the way from each piece of the Tree to what lowers it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowc.diagnostic import Diagnostic, Label, Limit, Sink
+from flowc.graph.builder import Builder, Value
+from flowc.graph.graph import Origin, Ref
+from flowc.lower import calls, errors, expressions, scans, statements
+from flowc.lower.scope import Scope
+from flowc.lower.values import POISON, Arg, Tensor
+from flowc.source import Span
+from flowc.syntax import tree as t
+from flowc_runtime.dims import Dim
+from flowc_runtime.ops.op import Reject
+from flowc_runtime.types import TensorType
+
+MAX_STATEMENTS = 100_000  # executed in one lowering, unrolled `repeat`s included
+MAX_CALL_DEPTH = 60
+MAX_ELEMENTS = 2**40  # of one tensor
+
+
+@dataclass(slots=True)
+class Frame:
+    """A block being lowered: the call that entered it, and what it is called."""
+
+    call: Span
+    block: str
+
+
+@dataclass
+class Level:
+    """The graph under construction: the program itself, or the body of a scan inside it.
+
+    `captures` are the outer values that the body uses, in the order of their first use.
+    """
+
+    builder: Builder
+    length: Dim = 1
+    captures: dict[tuple[int, Ref], Value] = field(default_factory=dict)
+    captured: list[Tensor] = field(default_factory=list)
+    round_index: Tensor | None = None
+    uses_round: bool = False
+
+
+@dataclass
+class Variable:
+    """A parameter, state or slot of the program, and where it is declared."""
+
+    path: str
+    kind: str
+    tensor: Tensor
+    span: Span
+
+
+@dataclass
+class Statement:
+    """What the names of parameters are made from: the name being bound, and its outermost call."""
+
+    target: str = ""
+    direct: t.Expr | None = None
+
+
+@dataclass
+class Lowerer:
+    """Lowers one program. `training` chooses the branch of `if training`.
+
+    First values go into a second graph, that of the `init` program: `initial` is its level,
+    `initials` its results by the path of the variable.
+    """
+
+    sink: Sink
+    training: bool
+    library: Scope
+    levels: list[Level] = field(default_factory=lambda: [Level(Builder())])
+    frames: list[Frame] = field(default_factory=list)
+    path: list[str] = field(default_factory=list)
+    statement: Statement = field(default_factory=Statement)
+    initial: Level = field(default_factory=lambda: Level(Builder()))
+    initials: dict[str, Ref] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    nexts: dict[str, Arg] = field(default_factory=dict)
+    results: dict[str, Arg] = field(default_factory=dict)  # loss, metric.*, output.*
+    inputs: dict[str, Arg] = field(default_factory=dict)
+    used: set[Span] = field(default_factory=set)  # bindings that somebody read
+    bound: dict[Span, str] = field(default_factory=dict)  # bindings that somebody should read
+    counters: dict[tuple[str, ...], int] = field(default_factory=dict)
+    sharing: bool = False  # inside a layer instance: parameters may be met again
+    executed: int = 0
+
+    # --- the ways in ---------------------------------------------------------------------------
+
+    def evaluate(self, expr: t.Expr, scope: Scope) -> Any:
+        return expressions.evaluate(self, expr, scope)
+
+    def execute(self, body: Sequence[t.Statement], scope: Scope) -> Arg | None:
+        return statements.execute(self, body, scope)
+
+    def call(self, function: Any, span: Span, positional: Sequence[Arg],
+             named: Mapping[str, Arg], expr: t.Expr | None = None) -> Any:
+        return calls.call(self, function, span, positional, named, expr)
+
+    def scan(self, expr: t.Scan, scope: Scope) -> Any:
+        return scans.lower_scan(self, expr, scope)
+
+    def arg(self, expr: t.Expr, scope: Scope) -> Arg:
+        return Arg(self.evaluate(expr, scope), expr.span)
+
+    # --- building ------------------------------------------------------------------------------
+
+    @property
+    def level(self) -> int:
+        return len(self.levels) - 1
+
+    @property
+    def builder(self) -> Builder:
+        return self.levels[-1].builder
+
+    def emit(self, op: str, args: Sequence[Arg], span: Span, **attrs: Any) -> Any:
+        """Appends a node; what its type rule rejects is reported at the blamed argument."""
+        if any(arg.value is POISON for arg in args):
+            return POISON
+        values = [self.local(arg.value) for arg in args]
+        builder = self.builder
+        builder.origin = self.origin(span)
+        try:
+            result = builder(op, *values, **attrs)
+        except Reject as reject:
+            self.report(errors.rejected(op, reject, args, span, self))
+            return POISON
+        if not self._fits(result.type):
+            self.report(errors.tensor_too_large(span, result.type))
+            return POISON
+        return Tensor(result, self.level)
+
+    def local(self, tensor: Tensor) -> Value:
+        """The tensor as a value of the graph under construction; captured if it lies outside."""
+        return self._at_level(tensor, self.level)
+
+    def _at_level(self, tensor: Tensor, level: int) -> Value:
+        if tensor.level >= level:
+            return tensor.value
+        here = self.levels[level]
+        key = (tensor.level, tensor.value.ref)
+        if key not in here.captures:
+            self._at_level(tensor, level - 1)
+            here.captured.append(tensor)
+            name = f"k{len(here.captured) - 1}"
+            here.captures[key] = here.builder.input(name, tensor.type)
+        return here.captures[key]
+
+    def constant(self, value: int | float | bool | Dim, dtype: str, span: Span) -> Tensor:
+        """A number of the text as a scalar tensor."""
+        self.builder.origin = self.origin(span)
+        if isinstance(value, (bool, float)):
+            return Tensor(self.builder.scalar(value, dtype), self.level)
+        return Tensor(self.builder.dim(value, dtype), self.level)
+
+    def system(self, name: str) -> Tensor:
+        """The system input `seed` or `step`, an `i64[]` of the program itself."""
+        root = self.levels[0].builder
+        for node in root.nodes:
+            if node.op == "input" and node.attrs["name"] == name:
+                return Tensor(root.value(Ref(node.id)), 0)
+        return Tensor(root.input(name, TensorType("i64")), 0)
+
+    def origin(self, span: Span) -> Origin:
+        """The author's own line, even where the node is made by the library."""
+        return Origin(self.authors_span(span), ".".join(self.path))
+
+    def _fits(self, type: TensorType) -> bool:
+        size = type.size
+        return not isinstance(size, int) or size <= MAX_ELEMENTS
+
+    # --- names of parameters -------------------------------------------------------------------
+
+    @contextmanager
+    def inside(self, *components: str) -> Iterator[None]:
+        """Lowers under a longer path."""
+        outer, self.path = self.path, [*self.path, *(c for c in components if c)]
+        statement, self.statement = self.statement, Statement()
+        try:
+            yield
+        finally:
+            self.path, self.statement = outer, statement
+
+    def unique(self, *components: str) -> tuple[str, ...]:
+        """The components, the last one numbered (`dense_2`) where this path was taken before."""
+        key = (*self.path, *components)
+        self.counters[key] = count = self.counters.get(key, 0) + 1
+        return components if count == 1 else (*components[:-1], f"{components[-1]}_{count}")
+
+    @contextmanager
+    def initialising(self, path: str) -> Iterator[None]:
+        """Lowers into the graph of first values, under the variable's own path."""
+        outer = self.levels, self.path, self.statement
+        self.levels, self.path, self.statement = [self.initial], path.split("."), Statement()
+        try:
+            yield
+        finally:
+            self.levels, self.path, self.statement = outer
+
+    # --- reporting -----------------------------------------------------------------------------
+
+    def authors_span(self, span: Span) -> Span:
+        """The innermost place in the author's own files: the call into the library, if any."""
+        if not span.source.name.startswith("std/"):
+            return span
+        for frame in reversed(self.frames):
+            if not frame.call.source.name.startswith("std/"):
+                return frame.call
+        return span
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Reports a mistake; one that shows inside the library is shown at the author's call."""
+        label = diagnostic.label
+        if label is None:
+            self.sink.report(diagnostic)
+            return
+        own = self.authors_span(label.span)
+        if own != label.span:
+            diagnostic = errors.at_call(diagnostic, own, self.frames)
+        self.sink.report(diagnostic)
+
+    def count_statement(self, span: Span) -> None:
+        self.executed += 1
+        if self.executed > MAX_STATEMENTS:
+            raise Limit(errors.too_much_work(self.authors_span(span), MAX_STATEMENTS))
+
+    @contextmanager
+    def frame(self, call: Span, block: str) -> Iterator[None]:
+        if len(self.frames) >= MAX_CALL_DEPTH:
+            raise Limit(errors.too_deep_calls(self.authors_span(call), block, MAX_CALL_DEPTH))
+        self.frames.append(Frame(call, block))
+        try:
+            yield
+        finally:
+            self.frames.pop()
+
+    def defined_at(self, tensor: Tensor) -> Label | None:
+        """Where the tensor was made, to show beside a clash."""
+        node = self.levels[min(tensor.level, self.level)].builder.nodes[tensor.value.ref.node]
+        span = node.origin.span
+        return Label(span, f"{tensor.type}, from here") if span else None

@@ -1,0 +1,45 @@
+"""Passes: functions from graph to graph that keep its meaning. `PASSES` is the order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowc.graph.graph import Graph
+from flowc.graph.verify import verify
+from flowc.graph.walk import Pass
+from flowc.passes.cse import cse
+from flowc.passes.dead_code import dead_code
+from flowc.passes.fold import fold
+from flowc.passes.fold_transposes import fold_transposes
+from flowc.passes.fuse import fuse
+from flowc.passes.join_slices import join_slices
+from flowc.passes.simplify import simplify
+from flowc.passes.split_reductions import split_reductions
+
+PASSES: tuple[Pass, ...] = (
+    dead_code,
+    fold,
+    cse,
+    simplify,
+    join_slices,
+    fold_transposes,
+    cse,
+    dead_code,
+    split_reductions,
+    fuse,
+    cse,
+    dead_code,
+)
+
+
+def optimise(graph: Graph, watch: Callable[[str, Graph], None] | None = None) -> Graph:
+    """The graph after all passes, verified after each.
+
+    `watch` is told the name of each pass and the graph that it gave.
+    """
+    verify(graph)
+    for change in PASSES:
+        graph = verify(change(graph))
+        if watch is not None:
+            watch(change.__name__, graph)
+    return graph

@@ -1,0 +1,44 @@
+"""Common subexpressions: of nodes that compute the same, the first serves for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowc.graph.builder import Builder, Value, rebuild
+from flowc.graph.graph import Graph, Node, Ref
+from flowc.graph.text import attrs_text
+from flowc.graph.walk import in_bodies
+
+_COMMUTATIVE = {
+    "add", "mul", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or",
+}  # fmt: skip
+
+Key = tuple[object, ...]
+
+
+def cse(graph: Graph) -> Graph:
+    """Every op is a function of operands and attributes, the random ones too, so all may merge."""
+    seen: dict[Key, tuple[Value, ...]] = {}
+
+    def rewrite(
+        builder: Builder, node: Node, operands: tuple[Value, ...]
+    ) -> Sequence[Value] | None:
+        refs = tuple(value.ref for value in operands)
+        key = _key(node, refs)
+        if key not in seen:
+            seen[key] = builder.copy(node, refs)
+        return seen[key]
+
+    return rebuild(in_bodies(cse, graph), rewrite)
+
+
+def _key(node: Node, operands: tuple[Ref, ...]) -> Key:
+    """Attributes as text: there 1, 1.0 and true differ, as do 0.0 and -0.0."""
+    if node.op in _COMMUTATIVE:
+        operands = tuple(sorted(operands))
+    body = _body_key(node.body) if node.body else ()
+    return node.op, operands, attrs_text(node.attrs), node.types, body
+
+
+def _body_key(body: Graph) -> Key:
+    return tuple(_key(node, node.operands) for node in body.nodes), body.outputs

@@ -1,0 +1,1 @@
+"""Graph to Plan: order, memory, emission."""

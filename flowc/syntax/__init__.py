@@ -1,0 +1,1 @@
+"""Text to Tree, and Tree to text."""

@@ -1,0 +1,112 @@
+"""Feeds tokens to the parse tables, and goes on at the next statement after a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowc.diagnostic import Diagnostic
+from flowc.source import Span
+from flowc.syntax.expected import unexpected
+from flowc.syntax.grammar import fresh_parser
+from flowc.syntax.messages import Mistake
+from flowc.syntax.tokens import Report, Token
+
+
+@dataclass(slots=True)
+class _Statement:
+    """The statement at hand: its first token, and how high the parser's stack was before it."""
+
+    start: int
+    height: int
+    spoiled: bool = False
+
+
+class Parsing:
+    """One run over the tokens of a text."""
+
+    def __init__(self, tokens: Sequence[Token], report: Report) -> None:
+        self.tokens = tokens
+        self.report = report
+        self.parser = fresh_parser()
+        self.state = self.parser.parser_state
+        self.statements: list[_Statement | None] = [None]  # None: before the first token of one
+
+    def items(self, end: Span) -> Any:
+        """What the grammar makes of the whole text; `end` is where the text ends."""
+        index = 0
+        while index < len(self.tokens):
+            complaint = self._feed(index)
+            if complaint is None:
+                self._follow(index)
+                index += 1
+            else:
+                index = self._recover(index, complaint)
+        return self.state.feed_token(Token("$END", "", end), is_end=True)  # type: ignore[arg-type]
+
+    def _feed(self, index: int) -> Diagnostic | None:
+        from lark.exceptions import UnexpectedToken  # late: Lark takes 50 ms to import
+
+        try:
+            self.state.feed_token(self.tokens[index])  # type: ignore[arg-type]
+        except UnexpectedToken:
+            statement = self.statements[-1]
+            start = index if statement is None else statement.start
+            return unexpected(self.tokens, start, index, self.parser.accepts())
+        except Mistake as mistake:
+            return mistake.diagnostic
+        return None
+
+    def _follow(self, index: int) -> None:
+        """Keep track of the statements, after a token was taken."""
+        kind = self.tokens[index].type
+        if kind == "RBRACE":
+            self.statements.pop()
+            return
+        if self.statements[-1] is None and kind != "_END":
+            self.statements[-1] = _Statement(index, len(self.state.state_stack) - 1)
+        if kind == "_END":
+            self.statements[-1] = None
+        elif kind == "LBRACE":
+            self.statements.append(None)
+
+    def _recover(self, index: int, complaint: Diagnostic) -> int:
+        """Drop the statement; the token to go on with. A body behind the mistake is still read."""
+        statement = self.statements[-1]
+        start = index if statement is None else statement.start
+        end = self._end_of_statement(index)
+        known = statement is not None and statement.spoiled
+        if not known and not any(token.made for token in self.tokens[start : end + 1]):
+            self.report(complaint)
+        if statement is not None:
+            del self.state.state_stack[statement.height :]
+            del self.state.value_stack[statement.height - 1 :]
+        body = self._body_between(index, end)
+        if body is not None and self._feed_spoiled(body):
+            return body
+        self.statements[-1] = None
+        return end + 1
+
+    def _end_of_statement(self, index: int) -> int:
+        depth = 0
+        for at in range(index, len(self.tokens)):
+            kind = self.tokens[at].type
+            depth += (kind == "LBRACE") - (kind == "RBRACE")
+            if depth == 0 and kind == "_END":
+                return at
+        return len(self.tokens) - 1
+
+    def _body_between(self, index: int, end: int) -> int | None:
+        braces = (at for at in range(index, end) if self.tokens[at].type == "LBRACE")
+        return next(braces, None)
+
+    def _feed_spoiled(self, body: int) -> bool:
+        """Stand a mark in for the head of the statement, if a body may follow here at all."""
+        height = len(self.state.state_stack)
+        if "SPOILED" not in self.parser.accepts():
+            return False
+        mark = Token("SPOILED", "", self.tokens[body].span)
+        self.state.feed_token(mark)  # type: ignore[arg-type]
+        self.statements[-1] = _Statement(body, height, spoiled=True)
+        return True

@@ -1,0 +1,1 @@
+"""Where examples come from: readers of data files, datasets, streams of batches."""

@@ -1,0 +1,152 @@
+"""The cells of a table: numbers, missing values and class labels, each blamed by line."""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, Union
+
+import numpy as np
+
+from flowc_runtime.data.columns import Group, Header
+from flowc_runtime.data.dataset import Arrays, Dataset, Field
+from flowc_runtime.data.errors import DataError, did_you_mean
+from flowc_runtime.types import DTYPES
+
+NotAvailable = Union[Literal["error", "drop"], float]  # noqa: UP007
+MISSING = ("", "?", "na", "n/a", "nan", "null", "none")  # compared in lower case
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_EXACT = 2.0**53  # integers up to here are exact in the f64 that cells are parsed to
+_SHOWN = 40  # characters of a bad cell
+
+
+def is_number(cell: str) -> bool:
+    return _NUMBER.fullmatch(cell.strip()) is not None
+
+
+class _Incomplete(Exception):
+    """The row lacks a value, and such rows are to be left out."""
+
+
+class Cells:
+    """Collects the chosen columns of row after row, and makes the fields of them."""
+
+    def __init__(
+        self, header: Header, groups: tuple[Group, ...], na: NotAvailable, classes: tuple[str, ...]
+    ):
+        if classes and not groups[-1].scalar:
+            message = "`classes` needs one column as the last field"
+            raise DataError("data-argument", message, header.path)
+        self._header = header
+        self._groups = groups
+        self._na = na
+        self._classes = {name: number for number, name in enumerate(classes)}
+        chosen = [column for group in groups for column in group.columns]
+        self._label = chosen.pop() if classes else None
+        self._pick = _picker(chosen)
+        self._columns = chosen
+        self._values = array("d")  # the chosen columns of each row, in order
+        self._lines = array("q")
+
+    def add(self, line: int, row: list[str]) -> None:
+        """Takes one row; raises `data-value` with the line and the column."""
+        try:
+            values = self._numbers(line, row)
+            if self._label is not None:
+                values.append(self._class(line, self._label, row[self._label].strip()))
+        except _Incomplete:
+            return
+        self._values.extend(values)
+        self._lines.append(line)
+
+    def dataset(self, names: Sequence[str], wanted: Mapping[str, str]) -> Dataset:
+        """The fields of all rows taken; raises `data-empty`, `data-type` and `data-value`."""
+        if not self._lines:
+            raise DataError("data-empty", "holds no row of data", self._header.path)
+        table = np.frombuffer(self._values).reshape(len(self._lines), -1)
+        fields, arrays, at = [], [], 0
+        for name, group in zip(names, self._groups, strict=True):
+            classes = tuple(self._classes) if group is self._groups[-1] else ()
+            dtype = wanted.get(name, "i32" if classes else "f32")
+            part = table[:, at : at + len(group.columns)]
+            self._check_fits(part, dtype, name, group)
+            part = part.astype(DTYPES[dtype].storage)
+            arrays.append(part[:, 0].copy() if group.scalar else part)
+            fields.append(Field(name, dtype, arrays[-1].shape[1:], classes))
+            at += len(group.columns)
+        return Arrays(self._header.path, tuple(fields), arrays)
+
+    def _numbers(self, line: int, row: list[str]) -> list[float]:
+        cells = self._pick(row)
+        try:
+            values = list(map(float, cells))
+        except ValueError:
+            values = [math.nan]
+        # `float` also takes 1_000, nan and inf: what is not plain goes through the slow path.
+        if math.isfinite(sum(values)) and "_" not in "".join(cells):
+            return values
+        return [self._number(line, column, row[column].strip()) for column in self._columns]
+
+    def _number(self, line: int, column: int, cell: str) -> float:
+        if _NUMBER.fullmatch(cell) and math.isfinite(float(cell)):
+            return float(cell)
+        if cell.lower() in MISSING:
+            return self._missing(line, column, cell)
+        help = None if _NUMBER.fullmatch(cell) else "`columns` chooses, `classes` names text labels"
+        raise self._bad(line, column, f'is "{cell[:_SHOWN]}", expected a number', help)
+
+    def _missing(self, line: int, column: int, cell: str) -> float:
+        if self._na == "drop":
+            raise _Incomplete
+        if self._na == "error":
+            help = 'na = "drop" leaves such rows out, na = 0 puts a number there'
+            raise self._bad(line, column, f'is "{cell}", expected a number', help)
+        return self._na
+
+    def _class(self, line: int, column: int, cell: str) -> float:
+        number = self._classes.get(cell)
+        if number is not None:
+            return number
+        if cell.lower() in MISSING and self._na == "drop":
+            raise _Incomplete
+        known = list(self._classes)
+        help = did_you_mean(cell, known) or f"the classes are {', '.join(known[:10])}"
+        raise self._bad(line, column, f'is "{cell[:_SHOWN]}", which is no class', help)
+
+    def _check_fits(self, part: np.ndarray, dtype: str, name: str, group: Group) -> None:
+        if dtype == "bf16":
+            message = f"field `{name}` cannot be read as bf16"
+            help = f"declare `{name}` as f32 and cast it in the model"
+            raise DataError("data-type", message, self._header.path, help=help)
+        unfit = _unfit(part, dtype)
+        if unfit.any():
+            row, column = (int(i) for i in np.argwhere(unfit)[0])
+            value = f"{part[row, column]:.17g}"
+            message = f"is {value}, which `{name}` cannot hold as {dtype}"
+            raise self._bad(self._lines[row], group.columns[column], message, None)
+
+    def _bad(self, line: int, column: int, message: str, help: str | None) -> DataError:
+        label = self._header.label(column)
+        return DataError("data-value", f"{label} {message}", self._header.path, line, help)
+
+
+def _picker(columns: list[int]) -> Callable[[list[str]], Sequence[str]]:
+    first, last = (columns[0], columns[-1]) if columns else (0, -1)
+    if columns == list(range(first, last + 1)):
+        return lambda row: row[first : last + 1]
+    return lambda row: [row[column] for column in columns]
+
+
+def _unfit(part: np.ndarray, dtype: str) -> np.ndarray:
+    """Where finite f64 numbers do not fit: too large, or with a fraction for an integer."""
+    target = DTYPES[dtype].storage
+    if target.kind == "f":
+        return np.asarray(np.abs(part) > np.finfo(target).max)
+    if target.kind == "b":
+        return np.asarray((part != 0) & (part != 1))
+    whole = np.iinfo(target)
+    inside = (part >= max(whole.min, -_EXACT)) & (part <= min(whole.max, _EXACT))
+    return np.asarray(~inside | (part != np.floor(part)))

@@ -1,0 +1,65 @@
+"""What a backend must offer: it turns a program over a memory into something that runs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from flowc_runtime.memory import HostMemory
+from flowc_runtime.plan import Instruction, Program
+
+
+class ExecutionError(Exception):
+    """An instruction met data that it must refuse.
+
+    `op` is its op, `at` the `file:line:column` of the author's text (or empty), `path` the names
+    that it lies under, `detail` what was wrong.
+    """
+
+    def __init__(self, op: str, at: str, path: str, detail: str):
+        self.op, self.at, self.path, self.detail = op, at, path, detail
+        place = "".join((f"{at}: " if at else "", op, f" in {path}" if path else ""))
+        super().__init__(f"{place}: {detail}")
+
+    @classmethod
+    def of(cls, instruction: Instruction, detail: str) -> ExecutionError:
+        return cls(instruction.op, instruction.at, instruction.path, detail)
+
+
+class NonFinite(ExecutionError):
+    """The loss became infinite or NaN; this is the first instruction that was to blame."""
+
+
+class Loop(Protocol):
+    """A bound scan, round by round, for those who look inside. `begin` fills what a round reads,
+    `body` runs it, `end` stores what it yields; rounds are walked in the order of `rounds`."""
+
+    @property
+    def rounds(self) -> range: ...
+    @property
+    def body(self) -> Run: ...
+    def enter(self) -> None: ...
+    def begin(self, round: int) -> None: ...
+    def end(self, round: int) -> None: ...
+
+
+class Run(Protocol):
+    """A bound program."""
+
+    def __call__(self, start: int, stop: int) -> None:
+        """Runs the instructions from `start` up to `stop`; raises ExecutionError."""
+        ...
+
+    def loop(self, index: int) -> Loop:
+        """The loop of the scan that is instruction number `index`."""
+        ...
+
+
+class Device(Protocol):
+    """A backend that computes on host memory."""
+
+    @property
+    def name(self) -> str: ...
+
+    def bind(self, program: Program, memory: HostMemory) -> Run:
+        """Prepares all calls once, so that a run allocates nothing large."""
+        ...

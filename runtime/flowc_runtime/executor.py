@@ -1,0 +1,108 @@
+"""Sessions: a plan in memory, its programs ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from flowc_runtime.blame import find_non_finite
+from flowc_runtime.device import Device, ExecutionError, NonFinite, Run
+from flowc_runtime.memory import HostMemory
+from flowc_runtime.numpy_device import NumpyDevice
+from flowc_runtime.ops.op import Array
+from flowc_runtime.plan import Buffer, Plan, Program
+from flowc_runtime.threads import limit_threads
+
+__all__ = ["ExecutionError", "NonFinite", "Session"]
+
+GUARD = "loss"  # the output that must be finite before a run changes a variable
+
+
+class Session:
+    """One plan on one device: its memory, and its programs bound at their first run.
+
+    `threads` is how many threads NumPy's BLAS may use in this process; None leaves that alone.
+    `variables` are the variables by path: views, so writing into one (`[...] = `) sets it.
+    """
+
+    def __init__(self, plan: Plan, threads: int | None = 1, device: Device | None = None):
+        if threads is not None:
+            limit_threads(threads)
+        self.plan = plan
+        self.device: Device = device or NumpyDevice()
+        self._memory = HostMemory(plan)
+        self._bound: dict[str, _Bound] = {}
+        self.variables: Mapping[str, Array] = MappingProxyType(
+            {
+                v.path: self._memory.view(Buffer("variables", v.offset, v.type))
+                for v in plan.variables
+            }
+        )
+
+    def inputs(self, program: str) -> Mapping[str, Array]:
+        """The inputs to be filled before a run, by name.
+
+        They are views into the arena, which all programs share: after a run of another program
+        they hold anything.
+        """
+        return self._bind(program).inputs
+
+    def run(self, program: str, *, seed: int = 0, step: int = 0) -> dict[str, Array]:
+        """Runs a program on the inputs as they are filled, and returns copies of its outputs.
+
+        `seed` and `step` are what its random values and schedules depend on. Raises NonFinite
+        if its `loss` is infinite or NaN, and ExecutionError if the data must be refused; in both
+        cases no variable has changed.
+        """
+        bound = self._bind(program)
+        bound.set_system(seed, step)
+        with np.errstate(all="ignore"):
+            bound.run(0, bound.program.commit)
+            if bound.guard is not None and not np.isfinite(bound.guard).all():
+                raise find_non_finite(self.plan, bound.program, bound.run, self._memory)
+            bound.run(bound.program.commit, len(bound.program.instructions))
+        return {name: view.copy() for name, view in bound.outputs.items()}
+
+    def load(self, values: Mapping[str, Array]) -> None:
+        """Sets variables by path, all or, if one does not fit, none (ValueError)."""
+        for path, value in values.items():
+            if path not in self.variables:
+                raise ValueError(f"the plan has no variable `{path}`")
+            held = self.variables[path]
+            if (value.dtype, value.shape) != (held.dtype, held.shape):
+                raise ValueError(
+                    f"`{path}` is {held.dtype}{list(held.shape)}, "
+                    f"not {value.dtype}{list(value.shape)}"
+                )
+        for path, value in values.items():
+            np.copyto(self.variables[path], value)
+
+    def _bind(self, name: str) -> _Bound:
+        if name not in self._bound:
+            if name not in self.plan.programs:
+                known = ", ".join(self.plan.programs)
+                raise ValueError(f"the plan has no program `{name}`, only {known}")
+            program = self.plan.programs[name]
+            self._bound[name] = _Bound(program, self._memory, self.device)
+        return self._bound[name]
+
+
+class _Bound:
+    """A program ready to run, and views of what goes in and comes out."""
+
+    def __init__(self, program: Program, memory: HostMemory, device: Device):
+        self.program = program
+        self.run: Run = device.bind(program, memory)
+        views = {p.name: memory.view(program.buffers[p.buffer]) for p in program.inputs}
+        self.system = {name: views.pop(name) for name in ("seed", "step") if name in views}
+        self.inputs: Mapping[str, Array] = MappingProxyType(views)
+        self.outputs = {p.name: memory.view(program.buffers[p.buffer]) for p in program.outputs}
+        loss = self.outputs.get(GUARD)
+        self.guard = loss if loss is not None and loss.dtype.kind == "f" else None
+
+    def set_system(self, seed: int, step: int) -> None:
+        for name, value in (("seed", seed), ("step", step)):
+            if name in self.system:
+                self.system[name][...] = value

@@ -1,0 +1,68 @@
+"""The memory of a plan on the host: one allocation for variables, constants and the arena."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from flowc_runtime.ops.op import Array
+from flowc_runtime.plan import ALIGNMENT_BYTES, Buffer, Constant, Plan
+from flowc_runtime.types import TensorType
+
+
+class HostMemory:
+    """All bytes that a plan works on, zeroed once; CPU devices compute on views of it."""
+
+    def __init__(self, plan: Plan):
+        sizes = {
+            "variables": plan.variable_bytes,
+            "constants": plan.constant_bytes,
+            "arena": plan.arena_bytes,
+        }
+        self._bytes = _aligned_zeros(sum(map(_rounded, sizes.values())))
+        self._starts: dict[str, int] = {}
+        end = 0
+        for space, size in sizes.items():
+            self._starts[space] = end
+            end += _rounded(size)
+        for constant in plan.constants:
+            target = self.view(Buffer("constants", constant.offset, constant.type))
+            target[...] = constant_array(constant)
+
+    def view(self, buffer: Buffer) -> Array:
+        """The buffer's tensor, to read and to write."""
+        start = self._starts[buffer.space] + buffer.offset
+        return np.ndarray(buffer.type.sizes, buffer.type.storage, self._bytes, start)
+
+    def scratch(self, offset: int, size: int) -> Array:
+        """`size` bytes of the arena."""
+        start = self._starts["arena"] + offset
+        return self._bytes[start : start + size]
+
+
+def constant_array(constant: Constant) -> Array:
+    """The constant's value as it is stored; raises ValueError if it does not have that shape."""
+    if constant.type.dtype != "bf16":
+        return np.asarray(constant.value, constant.type.storage)
+    bits = np.asarray(constant.value, np.float32).view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    return (rounded >> np.uint32(16)).astype(np.uint16)
+
+
+def same_place(a: Buffer, b: Buffer) -> bool:
+    """Whether two buffers of one type are the same bytes."""
+    return (a.space, a.offset) == (b.space, b.offset)
+
+
+def type_of(array: Array, like: TensorType) -> bool:
+    """Whether an array can be stored as a tensor of that type as it is."""
+    return array.dtype == like.storage and array.shape == like.sizes
+
+
+def _rounded(size: int) -> int:
+    return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+
+
+def _aligned_zeros(size: int) -> Array:
+    raw = np.zeros(size + ALIGNMENT_BYTES, np.uint8)
+    skip = -raw.ctypes.data % ALIGNMENT_BYTES
+    return raw[skip : skip + size]

@@ -1,0 +1,107 @@
+"""What is due after each step of a training: decided from numbers alone, without I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flowc_runtime.checkpoint.errors import CheckpointError
+from flowc_runtime.checkpoint.manifest import Position
+
+VALIDATIONS_MAX = 100  # of a run, unless it is told otherwise: tiny data has tiny epochs
+FIRST_STEPS = 20  # told one by one, unless it is told otherwise: most happens in them
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How long, and how often what, all in steps.
+
+    Where `validate_every` is None, validation comes at the ends of epochs, `VALIDATIONS_MAX`
+    times at most. Where `log_every` is None, the first FIRST_STEPS steps are told and then some
+    ten a second; where `checkpoint_every` is None, a checkpoint is saved every 30 seconds. Both
+    also come at the end.
+    """
+
+    total_steps: int
+    seed: int
+    log_every: int | None = None
+    validate_every: int | None = None
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "validate_every", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it counts steps, from 1")
+        if self.total_steps < 0:
+            raise ValueError(f"total_steps is {self.total_steps}")
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be done after a step, in this order; `log` and `save` may come more often."""
+
+    validate: bool
+    log: bool
+    save: bool
+    end: bool
+
+
+class Agenda:
+    """Knows the order of a training's duties; keeps no state but its settings."""
+
+    def __init__(self, options: TrainOptions, batches_per_epoch: int):
+        self.total_steps = options.total_steps
+        self.batches_per_epoch = batches_per_epoch
+        self._log_every = options.log_every
+        self._save_every = options.checkpoint_every
+        self._validate_every = options.validate_every or self._some_epochs()
+
+    def next(self, position: Position) -> Position:
+        """The position after one more step."""
+        batch = position.batch + 1
+        if batch < self.batches_per_epoch:
+            return Position(position.step + 1, position.epoch, batch)
+        return Position(position.step + 1, position.epoch + 1, 0)
+
+    def due(self, position: Position, stopping: bool) -> Due:
+        """What is due when the steps up to `position` are done; `stopping` if asked to stop.
+
+        Who asks to stop does not wait for a validation.
+        """
+        step = position.step
+        last = step >= self.total_steps
+        end = last or stopping
+        return Due(
+            validate=last or (step % self._validate_every == 0 and not stopping),
+            log=end or self._logs(step),
+            save=end or _divides(self._save_every, step),
+            end=end,
+        )
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch, counted from 1, that step 1, 2, … belongs to."""
+        return max(step - 1, 0) // self.batches_per_epoch + 1
+
+    def check(self, position: Position) -> None:
+        """Raise CheckpointError `checkpoint-other-data` where a resumed position is not ours."""
+        ours = divmod(position.step, self.batches_per_epoch)
+        if (position.epoch, position.batch) != ours:
+            raise CheckpointError(
+                "checkpoint-other-data",
+                f"after step {position.step} the checkpoint stands at batch {position.batch} of "
+                f"epoch {position.epoch + 1}; this run, with {self.batches_per_epoch} batches an "
+                f"epoch, would stand at batch {ours[1]} of epoch {ours[0] + 1}",
+                help="resume with the batch size and the data that the run began with, or start "
+                "a new one from its weights with --weights",
+            )
+
+    def _logs(self, step: int) -> bool:
+        return step <= FIRST_STEPS if self._log_every is None else step % self._log_every == 0
+
+    def _some_epochs(self) -> int:
+        epochs = -(-self.total_steps // self.batches_per_epoch)
+        return self.batches_per_epoch * max(1, -(-epochs // VALIDATIONS_MAX))
+
+
+def _divides(every: int | None, step: int) -> bool:
+    return every is not None and step % every == 0
