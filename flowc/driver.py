@@ -29,7 +29,8 @@ from flowc.lower.world import World, open_world
 from flowc.passes import optimise
 from flowc.plan.emit import make_plan
 from flowc.source import Source
-from flowc.syntax.parse import parse, read_source
+from flowc.syntax.parse import parse
+from flowc.syntax.read import read_source
 from flowc.syntax.tree import Import
 from flowc_runtime.plan import Plan
 from flowc_runtime.types import TensorType
@@ -154,10 +155,11 @@ def plan_of(checked: Checked, sink: Sink, options: Options, watch: Watch) -> Pla
 
 def _programs(checked: Checked, sink: Sink, watch: Watch) -> list[tuple[str, Graph]]:
     """The graphs of all programs that the model has, with `batch` still a name."""
-    programs: list[tuple[str, Graph]] = []
     if checked.settings is not None:
-        programs.append(("train", _train_graph(checked, checked.settings, sink, watch)))
-    programs.append(("init", initial_graph(checked.train.lowerer)))
+        train, initial = _train_graphs(checked, checked.settings, sink, watch)
+        programs = [("train", train), ("init", initial)]
+    else:
+        programs = [("init", initial_graph(checked.train.lowerer))]
     names = [o.name for o in checked.evaluate.graph.outputs]
     if "loss" in names:
         programs.append(("evaluate", select(checked.evaluate.graph, ("loss", "metric"), False)))
@@ -166,9 +168,10 @@ def _programs(checked: Checked, sink: Sink, watch: Watch) -> list[tuple[str, Gra
     return programs
 
 
-def _train_graph(
+def _train_graphs(
     checked: Checked, settings: TrainSettings, sink: Sink, watch: Watch
-) -> Graph:
+) -> tuple[Graph, Graph]:
+    """The training step with its gradients and updates, and the first values for all of it."""
     lowered, freeze = checked.train, settings.freeze
     graph = select(lowered.graph, ("loss", "metric"), True)
     wrt = {p: ref for p, ref in parameter_refs(lowered).items()
@@ -184,11 +187,10 @@ def _train_graph(
     learning = {o.name.removeprefix("gradient.") for o in differentiated.outputs}
     for path in wrt:
         if path not in learning:
-            span = lowered.lowerer.authors_span(lowered.variables[path].span)
-            sink.report(errors.no_gradient(path, span))
-    updated = lower_update(checked.world, lowered, differentiated, settings)
+            sink.report(errors.no_gradient(path, lowered.variables[path].span))
+    updated, initial = lower_update(lowered, differentiated, settings)
     watch("train.update", updated)
-    return updated
+    return updated, initial
 
 
 def _sizes(
@@ -207,13 +209,8 @@ def _plan_settings(checked: Checked) -> dict[str, Any]:
     settings = checked.settings
     if settings is None:
         return {"batch": checked.batch}
-    length = {"epochs": settings.epochs} if settings.epochs else {"steps": settings.steps}
-    return {
-        "batch": settings.batch,
-        **length,
-        "seed": settings.seed,
-        "optimizer": settings.optimizer.function.definition.name.text,
-    }
+    optimizer = settings.optimizer.function.definition.name.text
+    return {"batch": settings.batch, "optimizer": optimizer}
 
 
 def source_hash(source: Source) -> str:

@@ -26,7 +26,15 @@ from flowc_runtime.events import End, Event, Warning
 from flowc_runtime.executor import Session
 from flowc_runtime.plan import Plan
 from flowc_runtime.planfile import plan_hash, write_plan
-from flowc_runtime.runfolder.folder import RunFacts, RunFolder, create_run
+from flowc_runtime.runfolder.errors import RunError
+from flowc_runtime.runfolder.folder import (
+    RunFacts,
+    RunFolder,
+    create_run,
+    latest_run,
+    read_run_facts,
+    reopen_run,
+)
 from flowc_runtime.training import (
     Evaluation,
     Signals,
@@ -180,6 +188,35 @@ def new_run(job: TrainingJob, command: tuple[str, ...], out: Path | None) -> Run
     return create_run(facts, write_plan(job.plan), sources, out)
 
 
+def reopen(
+    source: Source, sink: Sink, setup: Setup, out: Path | None
+) -> tuple[TrainingJob, RunFolder]:
+    """The run to be resumed and its job, with the seed that the run began with; RunError."""
+    name = model_name(source, sink, setup.defines)
+    path = out or latest_run(name)
+    if path is None:
+        raise RunError(
+            "run-none", f"there is no run of `{name}` in runs/ here",
+            help="name a run folder with --out, or start without --resume",
+        )
+    seed = str(read_run_facts(path)["seed"])
+    given = setup.defines.get("train.seed", seed)
+    if given != seed:
+        raise RunError(
+            "run-other-seed", f"the run began with the seed {seed}, not {given}",
+            help="resume without --seed",
+        )
+    job = prepare_training(
+        source, sink, replace(setup, defines={**setup.defines, "train.seed": seed})
+    )
+    return job, reopen_run(path)
+
+
+def model_name(source: Source, sink: Sink, defines: Mapping[str, str]) -> str:
+    """What the text calls its model; raises Stop where the text has mistakes."""
+    return check(source, sink, Options(defines=defines)).name
+
+
 def run_training(
     job: TrainingJob, run: RunFolder | None, emit: Emit, resuming: bool, stop: StopSignal
 ) -> End:
@@ -246,7 +283,7 @@ def load_trained(session: Session, weights: Path) -> None:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model with trained weights, compiled for batches of `batch` examples and for single ones."""
+    """A model with trained weights, compiled for batches of `batch` examples and for one."""
 
     checked: Checked
     session: Session

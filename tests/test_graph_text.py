@@ -38,7 +38,9 @@ def test_a_node_shows_its_path_and_its_place_in_the_model() -> None:
     *_, line = print_graph(builder.finish([])).splitlines()
     assert line.startswith("%1: f32[batch, 3] = neg(%0)   ")
     assert line.endswith("  # logits.dense at model.flow:2:3")
-    assert read_graph(print_graph(builder.finish([]))).nodes[1].origin == Origin(None, "logits.dense")
+    assert read_graph(print_graph(builder.finish([]))).nodes[1].origin == Origin(
+        None, "logits.dense"
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,9 +94,7 @@ def test_names_that_are_no_words_are_quoted() -> None:
         ("updates:\n  %0 <- %0", 2, "`%0` is not known here"),
     ],
 )  # fmt: skip
-def test_text_that_is_no_graph_is_refused_with_the_line(
-    text: str, line: int, message: str
-) -> None:
+def test_text_that_is_no_graph_is_refused_with_the_line(text: str, line: int, message: str) -> None:
     with pytest.raises(GraphTextError) as error:
         read_graph(text)
     assert error.value.line == line

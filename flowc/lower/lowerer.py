@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowc.diagnostic import Diagnostic, Label, Limit, Sink
 from flowc.graph.builder import Builder, Value
-from flowc.graph.graph import Origin, Ref
+from flowc.graph.graph import Graph, Origin, Ref
 from flowc.lower import calls, errors, expressions, scans, statements
 from flowc.lower.scope import Scope
 from flowc.lower.values import POISON, Arg, Tensor
@@ -91,6 +91,17 @@ class Lowerer:
     counters: dict[tuple[str, ...], int] = field(default_factory=dict)
     sharing: bool = False  # inside a layer instance: parameters may be met again
     executed: int = 0
+
+    def continued(self, graph: Graph) -> Lowerer:
+        """A lowering that goes on from a graph which began as this one's, with state of its own."""
+        return replace(
+            self,
+            levels=[Level(Builder(list(graph.nodes)))],
+            initial=Level(Builder(list(self.initial.builder.nodes))),
+            initials=dict(self.initials),
+            variables=dict(self.variables),
+            counters=dict(self.counters),
+        )
 
     # --- the ways in ---------------------------------------------------------------------------
 

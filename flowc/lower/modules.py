@@ -62,9 +62,7 @@ class Modules:
     def load_library(self, module: str) -> Scope:
         """The scope of one file of the standard library."""
         if module not in self.loaded:
-            text = files("flowc.std").joinpath(f"{module}.flow").read_text()
-            tree = self.parse(Source(f"std/{module}.flow", text), self.sink)
-            self.loaded[module] = self.scope_of(tree)
+            self.loaded[module] = self.scope_of(_library_tree(self.parse, module))
         return self.loaded[module]
 
     def _define(self, item: t.Block | t.Optimizer | t.Schedule, scope: Scope) -> None:
@@ -143,6 +141,16 @@ class LibraryScope(Scope):
     def own_names(self) -> Iterator[str]:
         yield from BUILTINS
         yield from library_index()
+
+
+@cache
+def _library_tree(parse: Parse, module: str) -> t.Tree:
+    """A file of the library as a Tree, which is the same in every compilation."""
+    text = files("flowc.std").joinpath(f"{module}.flow").read_text()
+    sink = Sink()
+    tree = parse(Source(f"std/{module}.flow", text), sink)
+    assert not sink.diagnostics, sink.diagnostics
+    return tree
 
 
 @cache

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from flowc.graph.builder import Builder
+from flowc.diagnostic import Stop
 from flowc.graph.graph import Graph, Update
 from flowc.lower import errors
 from flowc.lower.arithmetic import elementwise, to_tensor
-from flowc.lower.lowerer import Level, Lowerer, Variable
-from flowc.lower.model import Lowered
+from flowc.lower.lowerer import Lowerer, Variable
+from flowc.lower.model import Lowered, initial_graph
 from flowc.lower.scope import Binding, Scope
 from flowc.lower.settings import TrainSettings
 from flowc.lower.signature import convert
@@ -24,21 +24,20 @@ from flowc.lower.values import (
     is_number,
 )
 from flowc.lower.variables import fit, uses_tensors
-from flowc.lower.world import World
 from flowc.source import Span
 from flowc.syntax import tree as t
 from flowc.syntax.names import names_in
 
 
 def lower_update(
-    world: World, lowered: Lowered, differentiated: Graph, settings: TrainSettings
-) -> Graph:
+    lowered: Lowered, differentiated: Graph, settings: TrainSettings
+) -> tuple[Graph, Graph]:
     """The graph with updates of parameters and slots instead of the gradients' outputs.
 
-    `differentiated` has an output `gradient.PATH` for each parameter that learns.
+    `differentiated` has an output `gradient.PATH` for each parameter that learns. The second
+    graph is that of the `init` program, in which slots have first values too.
     """
-    lw = lowered.lowerer
-    lw.levels = [Level(Builder(list(differentiated.nodes)))]
+    lw = lowered.lowerer.continued(differentiated)
     span = settings.optimizer.span
     gradients = {
         o.name.removeprefix("gradient."): Arg(Tensor(lw.builder.value(o.value)), span)
@@ -47,13 +46,13 @@ def lower_update(
     step = Arg(lw.emit("cast", [Arg(lw.system("step"), span)], span, dtype="f32"), span)
     arguments = _arguments(lw, settings.optimizer, step)
     if arguments is None:
-        return differentiated
+        raise Stop
     clipped = clip_gradients(lw, gradients, settings, span)
     updates = list(differentiated.updates)
     for path, gradient in clipped.items():
         updates += _update(lw, settings.optimizer, path, gradient, step, arguments)
     outputs = [o for o in differentiated.outputs if not o.name.startswith("gradient.")]
-    return lw.builder.finish(outputs, updates)
+    return lw.builder.finish(outputs, updates), initial_graph(lw)
 
 
 # --- clipping ---------------------------------------------------------------------------------

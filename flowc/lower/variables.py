@@ -53,7 +53,7 @@ def _variable(
     root = lw.levels[0].builder
     root.origin = lw.origin(statement.span)
     tensor = Tensor(root.variable(path, kind, type_), 0)
-    lw.variables[path] = Variable(path, kind, tensor, statement.span)
+    lw.variables[path] = Variable(path, kind, tensor, lw.authors_span(statement.span))
     if lw.training:
         set_initial(lw, path, type_, statement, scope)
     return tensor

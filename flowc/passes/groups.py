@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from flowc.graph.graph import Graph, Node
+from flowc.graph.graph import Graph, Node, Ref
 from flowc.passes.clusters import Clusters
 from flowc_runtime.expression import ROW_OPS
 from flowc_runtime.ops import CATALOG
@@ -51,6 +51,7 @@ def group_nodes(graph: Graph) -> Grouping:
     for node in graph.nodes:
         if node.op not in LEAVES:
             grouper.place(node)
+    grouper.join_siblings()
     cluster_of = {n.id: grouper.clusters.find(n.id) for n in graph.nodes if n.op not in LEAVES}
     groups = {c: _sorted(g) for c, g in grouper.groups.items()}
     return Grouping(groups, cluster_of)
@@ -79,13 +80,25 @@ class _Grouper:
         choices = self._choices(node)
         for choice, partners in choices.items():
             self.groups[node.id] = Group(choice.shape, {node.id: choice.form})
-            if [p for p in partners if self._join(node, p)]:
+            if [p for p in partners if self._join(node.id, p)]:
                 return
         alone = _alone(node, self.graph)
         if alone is not None:
             self.groups[node.id] = Group(alone.shape, {node.id: alone.form})
         else:
             self.groups.pop(node.id, None)
+
+    def join_siblings(self) -> None:
+        """Groups that read the same tensor element by element read it together."""
+        readers: dict[Ref, list[int]] = {}
+        for node in self.graph.nodes:
+            group = self._group(node.id)
+            for ref in node.operands if group else ():
+                if group and self.graph.type_of(ref).shape == group.shape:
+                    readers.setdefault(ref, []).append(node.id)
+        for first, *others in readers.values():
+            for other in others:
+                self._join(first, other)
 
     def _choices(self, node: Node) -> dict[_Choice, list[int]]:
         """The ways to join groups of operands, those that make the node a matter of rows first."""
@@ -102,8 +115,8 @@ class _Grouper:
             return None
         return self.groups.get(self.clusters.find(node))
 
-    def _join(self, node: Node, partner: int) -> bool:
-        a, b = self.clusters.find(node.id), self.clusters.find(partner)
+    def _join(self, node: int, partner: int) -> bool:
+        a, b = self.clusters.find(node), self.clusters.find(partner)
         if a == b:
             return True
         merged = Group(self.groups[a].shape, self.groups[b].forms | self.groups[a].forms)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from flowc.graph.builder import Builder, Value
-from flowc.graph.graph import Node
-from flowc.passes.constants import Number, as_kind, node_of, number_of
+from flowc.graph.graph import Node, Ref
+from flowc.passes.constants import Number, as_kind, const_number, node_of, number_of
 from flowc_runtime.types import TensorType
 
 Operands = tuple[Value, ...]
@@ -64,9 +64,41 @@ def _add(builder: Builder, node: Node, operands: Operands) -> Value | None:
 
 
 def _sub(builder: Builder, node: Node, operands: Operands) -> Value | None:
-    """`a - -b` is `a + b`."""
+    """`a - -b` is `a + b`, and `-a - b` is `-(a + b)`."""
     inner = _inside(builder, operands[1], "neg")
-    return None if inner is None else builder("add", operands[0], inner)
+    if inner is not None:
+        return builder("add", operands[0], inner)
+    inner = _inside(builder, operands[0], "neg")
+    return None if inner is None else builder("neg", builder("add", inner, operands[1]))
+
+
+def _neg_out(builder: Builder, node: Node, operands: Operands) -> Value | None:
+    """The sign of a factor is the sign of the product; outside, it may meet another one."""
+    for position, value in enumerate(operands):
+        inner = _inside(builder, value, "neg")
+        if inner is not None:
+            positive = (*operands[:position], inner, *operands[position + 1 :])
+            return builder("neg", builder.emit(node.op, positive, node.attrs)[0])
+    return None
+
+
+def _neg_into_number(builder: Builder, node: Node, operands: Operands) -> Value | None:
+    """`-(2 * x)` is `-2 * x`."""
+    source = node_of(builder, operands[0])
+    if source.op not in ("mul", "div"):
+        return None
+    for position, ref in enumerate(source.operands):
+        number = const_number(builder.nodes[ref.node]) if _is_scalar(builder, ref) else None
+        if number is not None and node.type.dtype != "u8":
+            factors = [builder.value(ref) for ref in source.operands]
+            factors[position] = builder.scalar(-number, node.type.dtype)
+            return builder(source.op, *factors)
+    return None
+
+
+def _is_scalar(builder: Builder, ref: Ref) -> bool:
+    node = builder.nodes[ref.node]
+    return node.op == "const" and not node.type.shape
 
 
 def _mul_by_zero(builder: Builder, node: Node, operands: Operands) -> Value | None:
@@ -195,12 +227,20 @@ def _stretched(builder: Builder, value: Value, type: TensorType) -> Value:
 ARITHMETIC: Mapping[str, tuple[Rule, ...]] = {
     "add": (_neutral(0, 0), _neutral(0, 1), _add),
     "sub": (_neutral(0, 1), _negates(0, 0), _sub),
-    "mul": (_neutral(1, 0), _neutral(1, 1), _negates(-1, 0), _negates(-1, 1), _mul_by_zero),
-    "div": (_neutral(1, 1), _negates(-1, 1), _div),
+    "mul": (
+        _neutral(1, 0),
+        _neutral(1, 1),
+        _negates(-1, 0),
+        _negates(-1, 1),
+        _mul_by_zero,
+        _neg_out,
+    ),
+    "div": (_neutral(1, 1), _negates(-1, 1), _div, _neg_out),
     "pow": (_pow,),
     "maximum": (_twice,),
     "minimum": (_twice,),
-    "neg": (_inverse("neg"), _neg_of_difference),
+    "neg": (_inverse("neg"), _neg_of_difference, _neg_into_number),
+    "reduce_sum": (_neg_out,),
     "logical_not": (_inverse("logical_not"), _not_equal),
     "logical_and": (_twice, _neutral(True, 0), _neutral(True, 1)),
     "logical_or": (_twice, _neutral(False, 0), _neutral(False, 1)),

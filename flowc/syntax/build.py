@@ -234,7 +234,7 @@ class Builder:
     def negation(self, parts: Parts) -> tree.Expr:
         return fold(parts[0])
 
-    def group(self, parts: Parts) -> tree.Expr:
+    def group(self, parts: Parts) -> Any:
         """An expression in parentheses: its span takes them in, unless it is a single word."""
         opening, inner, closing = parts
         if isinstance(inner, (tree.Name, tree.Number, tree.String, tree.Bool, tree.Missing)):

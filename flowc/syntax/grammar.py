@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from flowc.syntax.automaton import Reduction, Tables
 from flowc.syntax.build import Builder
 from flowc_grammar import grammar
 
 if TYPE_CHECKING:
     from lark import Lark
-    from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 # What the grammar does not know: line ends, and what people write by mistake.
 NEWLINE = ("NEWLINE", r"\n[ \t\r\f\n]*")
@@ -32,7 +32,7 @@ def _lark() -> Lark:
     from lark.lexer import Lexer
 
     class NoLexer(Lexer):
-        """Stands where Lark has its own lexers: tokens are made in tokens.py and fed by hand."""
+        """Stands where Lark has lexers of its own: the tokens come from lexer.py."""
 
         def __init__(self, conf: object) -> None:
             pass
@@ -45,9 +45,24 @@ def _lark() -> Lark:
     )
 
 
-def fresh_parser() -> InteractiveParser:
-    """A parser at the start of a text, to be fed with tokens."""
-    return _lark().parse_interactive()
+@cache
+def tables() -> Tables:
+    """Lark's tables, in the form that the automaton runs fast."""
+    from lark.parsers.lalr_analysis import Shift
+
+    conf = _lark().parse_interactive().parser_state.parse_conf
+    numbers = {state: number for number, state in enumerate(conf.states)}
+
+    def action(kind: object, target: Any) -> int | Reduction:
+        if kind is Shift:
+            return numbers[target]
+        return Reduction(len(target.expansion), str(target.origin.name), conf.callbacks[target])
+
+    states = [
+        {str(symbol): action(*where) for symbol, where in row.items()}
+        for row in conf.states.values()
+    ]
+    return Tables(states, numbers[conf.start_state], numbers[conf.end_state])
 
 
 @cache
@@ -72,4 +87,5 @@ def scanner() -> re.Pattern[str]:
         ("NAME", shapes.pop("NAME")), NEWLINE, SLIP, *sorted(shapes.items()),
         *((name, re.escape(text)) for name, text in marks), *REST,
     ]
-    return re.compile(r"[ \t\r\f]*(?:%s)" % "|".join(f"(?P<{n}>{p})" for n, p in groups))
+    named = "|".join(f"(?P<{name}>{pattern})" for name, pattern in groups)
+    return re.compile(rf"[ \t\r\f]*(?:{named})")

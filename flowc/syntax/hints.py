@@ -91,7 +91,7 @@ def _colon(at: Situation) -> Hint | None:
     if len(at.tokens) == 2 and "COMMA" not in at.accepted:
         return f"a setting is written `{at.head.text} = ...`", Fix(at.found.span, " =")
     if len(at.tokens) == 2:
-        return "only `input`, `param` and `state` have a type; other names get theirs: `x = ...`", None
+        return "only `input`, `param` and `state` say their type: `x = ...`", None
     return None
 
 

@@ -17,7 +17,7 @@ MAX_TOKENS = 100_000  # comments and line ends are counted too
 def tokenize(source: Source, report: Report) -> tuple[list[Token], list[Comment]]:
     """The tokens and the comments of a text. Raises Limit if it is too large."""
     if len(source.text) > MAX_CHARACTERS:
-        raise Limit(messages.too_many_characters(source, MAX_CHARACTERS))
+        raise Limit(messages.too_long(source, MAX_CHARACTERS))
     tokens: list[Token] = []
     comments: list[Comment] = []
     first = True

@@ -25,8 +25,8 @@ def shown(text: str, most: int = 30) -> str:
 # --- limits -----------------------------------------------------------------------------------
 
 
-def too_many_characters(source: Source, limit: int) -> Diagnostic:
-    message = f"the file has {len(source.text):,} characters; at most {limit:,} are read"
+def too_long(source: Source, limit: int) -> Diagnostic:
+    message = f"this text is longer than {limit:,} characters"
     return Diagnostic("too-large", message, Label(Span(source, 0, 0)), help=SPLIT_HELP)
 
 
@@ -49,13 +49,10 @@ def newer_language(at: Span, newest: int) -> Diagnostic:
     )
 
 
-def not_text(source: Source, at: int, what: str) -> Diagnostic:
-    return Diagnostic(
-        "not-utf8",
-        f"{source.name} is not a UTF-8 text: {what}",
-        Label(Span(source, at, at + 1)),
-        help="save it as UTF-8",
-    )
+def not_text(source: Source, why: str) -> Diagnostic:
+    message = f"this is no UTF-8 text: {why}"
+    start = Label(Span(source, 0, 0))
+    return Diagnostic("not-utf8", message, start, help="save the file as UTF-8")
 
 
 # --- characters, numbers, texts ---------------------------------------------------------------
@@ -164,14 +161,14 @@ def closes_another(at: Span, opened: Span, wanted: str) -> Diagnostic:
 # --- expressions and items --------------------------------------------------------------------
 
 
-def chained(first: Span, second: Span, middle: str) -> Diagnostic:
-    middle = shown(middle).strip("`")
+def chained(first: Span, second: Span, middle: Span) -> Diagnostic:
+    between = shown(middle.text).strip("`")
     return Diagnostic(
         "chained-comparison",
         "comparisons do not chain",
         Label(second),
         (Label(first, "the first comparison"),),
-        help=f"write `... {first.text} {middle} and {middle} {second.text} ...`",
+        help=f"write `... {first.text} {between} and {between} {second.text} ...`",
     )
 
 
@@ -181,7 +178,7 @@ def pipe_into_value(pipe: Span, right: Span) -> Diagnostic:
         "`|>` passes a value to a block, but this is none",
         Label(right),
         (Label(pipe, "passed on here"),),
-        help="write a block's name or a call of one; `|>` binds loosest, so brackets may be missing",
+        help="`|>` binds loosest: write `(x |> f) + 1`, not `x |> f + 1`",
     )
 
 

@@ -63,8 +63,10 @@ class _Folding:
             return
         level = LEVEL[token.text]
         while self.pending and self._binds(self.pending[-1][1], level):
-            if self.pending[-1][1] in COMPARISONS and token.text in COMPARISONS:
-                raise Mistake(messages.chained(self.pending[-1][0].span, token.span, self.operands[-1].span.text))
+            first, key = self.pending[-1]
+            if key in COMPARISONS and token.text in COMPARISONS:
+                middle = self.operands[-1].span
+                raise Mistake(messages.chained(first.span, token.span, middle))
             self._reduce()
         self.pending.append((token, token.text))
         self.wants_operand = True

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowc.diagnostic import Diagnostic
-from flowc.source import Span
+from flowc.syntax.automaton import Automaton
 from flowc.syntax.expected import unexpected
-from flowc.syntax.grammar import fresh_parser
+from flowc.syntax.grammar import tables
 from flowc.syntax.messages import Mistake
 from flowc.syntax.tokens import Report, Token
 
 
 @dataclass(slots=True)
 class _Statement:
-    """The statement at hand: its first token, and how high the parser's stack was before it."""
+    """The statement at hand: its first token, and how high the automaton stood before it."""
 
     start: int
     height: int
@@ -29,12 +29,11 @@ class Parsing:
     def __init__(self, tokens: Sequence[Token], report: Report) -> None:
         self.tokens = tokens
         self.report = report
-        self.parser = fresh_parser()
-        self.state = self.parser.parser_state
+        self.automaton = Automaton(tables())
         self.statements: list[_Statement | None] = [None]  # None: before the first token of one
 
-    def items(self, end: Span) -> Any:
-        """What the grammar makes of the whole text; `end` is where the text ends."""
+    def items(self) -> Any:
+        """What the grammar makes of the whole text."""
         index = 0
         while index < len(self.tokens):
             complaint = self._feed(index)
@@ -43,20 +42,17 @@ class Parsing:
                 index += 1
             else:
                 index = self._recover(index, complaint)
-        return self.state.feed_token(Token("$END", "", end), is_end=True)  # type: ignore[arg-type]
+        return self.automaton.finish()
 
     def _feed(self, index: int) -> Diagnostic | None:
-        from lark.exceptions import UnexpectedToken  # late: Lark takes 50 ms to import
-
         try:
-            self.state.feed_token(self.tokens[index])  # type: ignore[arg-type]
-        except UnexpectedToken:
-            statement = self.statements[-1]
-            start = index if statement is None else statement.start
-            return unexpected(self.tokens, start, index, self.parser.accepts())
+            if self.automaton.feed(self.tokens[index]):
+                return None
         except Mistake as mistake:
             return mistake.diagnostic
-        return None
+        statement = self.statements[-1]
+        start = index if statement is None else statement.start
+        return unexpected(self.tokens, start, index, self.automaton.accepted())
 
     def _follow(self, index: int) -> None:
         """Keep track of the statements, after a token was taken."""
@@ -65,7 +61,7 @@ class Parsing:
             self.statements.pop()
             return
         if self.statements[-1] is None and kind != "_END":
-            self.statements[-1] = _Statement(index, len(self.state.state_stack) - 1)
+            self.statements[-1] = _Statement(index, self.automaton.height - 1)
         if kind == "_END":
             self.statements[-1] = None
         elif kind == "LBRACE":
@@ -80,8 +76,7 @@ class Parsing:
         if not known and not any(token.made for token in self.tokens[start : end + 1]):
             self.report(complaint)
         if statement is not None:
-            del self.state.state_stack[statement.height :]
-            del self.state.value_stack[statement.height - 1 :]
+            self.automaton.wind_back(statement.height)
         body = self._body_between(index, end)
         if body is not None and self._feed_spoiled(body):
             return body
@@ -103,10 +98,8 @@ class Parsing:
 
     def _feed_spoiled(self, body: int) -> bool:
         """Stand a mark in for the head of the statement, if a body may follow here at all."""
-        height = len(self.state.state_stack)
-        if "SPOILED" not in self.parser.accepts():
+        height = self.automaton.height
+        if not self.automaton.feed(Token("SPOILED", "", self.tokens[body].span)):
             return False
-        mark = Token("SPOILED", "", self.tokens[body].span)
-        self.state.feed_token(mark)  # type: ignore[arg-type]
         self.statements[-1] = _Statement(body, height, spoiled=True)
         return True

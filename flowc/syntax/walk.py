@@ -9,7 +9,7 @@ from typing import Any
 
 from flowc.source import Span
 
-MAX_DEPTH = 200  # of nodes in nodes: what recursive walks over a Tree can rely on
+MAX_DEPTH = 150  # of nodes in nodes: what recursive walks over a Tree can rely on
 
 
 def beyond(root: Any, most: int) -> Span | None:
@@ -25,7 +25,7 @@ def beyond(root: Any, most: int) -> Span | None:
 
 def children(node: Any) -> Iterator[Any]:
     """The nodes that a node holds, in the order of its fields."""
-    for name in _parts(type(node)):
+    for name in _parts(type(node)):  # type: ignore[arg-type]
         value = getattr(node, name)
         if isinstance(value, tuple):
             yield from value

@@ -26,7 +26,7 @@ from flowc_runtime.types import TensorType
 
 # A block's operands, results and temporaries should fit into the second-level cache together,
 # and be long enough that the cost of entering NumPy (half a microsecond a line) does not count.
-BLOCK_ELEMENTS = 8192
+BLOCK_ELEMENTS = 32768
 
 Dims = tuple[int, ...]
 

@@ -91,17 +91,16 @@ def test_quoted_cells_are_read(tmp_path: Path) -> None:
     assert fields(tmp_path, '"a,\nb",c\n"1",2\n', columns=["a,\nb", "c"]) == [[1], [2]]
 
 
-def test_a_row_of_another_width_is_refused_with_its_line(tmp_path: Path) -> None:
-    for text, line, count in (
-        ("a,b\n1,2\n1,2,3\n", 3, 3),
-        ("a,b\n\n1\n", 3, 1),
-        ('a,b\n"1\n",2\n1,\n1,2,3\n', 5, 3),
-    ):
-        refused = refusal(tmp_path, text, columns=[1, 1], na=0) if line == 5 else refusal(
-            tmp_path, text
-        )
-        assert (refused.code, refused.line) == ("data-width", line)
-        assert refused.message == f"{count} cells, but the first row has 2"
+@pytest.mark.parametrize(
+    ("text", "line", "count"),
+    [("a,b\n1,2\n1,2,3\n", 3, 3), ("a,b\n\n1\n", 3, 1), ('"a\n\n",b\n1,2\n1,2,3,\n', 5, 4)],
+)
+def test_a_row_of_another_width_is_refused_with_its_line(
+    tmp_path: Path, text: str, line: int, count: int
+) -> None:
+    refused = refusal(tmp_path, text)
+    assert (refused.code, refused.line) == ("data-width", line)
+    assert refused.message == f"{count} cells, but the first row has 2"
 
 
 @pytest.mark.parametrize("cell", ["N/A", "", "?", "nan", " NULL ", "none"])

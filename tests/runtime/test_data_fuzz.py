@@ -91,7 +91,6 @@ def read_everything(name: str, arguments: dict[str, Any], folder: Path, fields: 
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_damaged_files_never_end_in_a_traceback(format: str, tmp_path: Path) -> None:
     name, path, arguments, fields, data = FORMATS[format]
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

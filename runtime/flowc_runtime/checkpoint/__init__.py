@@ -5,7 +5,7 @@ from flowc_runtime.checkpoint.errors import CODES, CheckpointError
 from flowc_runtime.checkpoint.manifest import Manifest, Position, Progress, build_facts, fingerprint
 from flowc_runtime.checkpoint.match import Differences
 from flowc_runtime.checkpoint.read import Checkpoint, Skipped, step_name
-from flowc_runtime.checkpoint.store import Checkpoints
+from flowc_runtime.checkpoint.store import Checkpoints, find_checkpoint
 from flowc_runtime.checkpoint.weights import (
     load_weights,
     put_weights,
@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "Skipped",
     "build_facts",
+    "find_checkpoint",
     "fingerprint",
     "load_weights",
     "put_weights",

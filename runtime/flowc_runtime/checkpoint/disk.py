@@ -72,9 +72,14 @@ def write_file(disk: Disk, path: Path, chunks: Iterable[memoryview]) -> FileReco
 def replace_file(disk: Disk, path: Path, chunks: Iterable[memoryview]) -> FileRecord:
     """Write a file so that `path` is, at any moment, wholly the old one or wholly the new."""
     temporary = temporary_name(path)
-    record = write_file(disk, temporary, chunks)
-    disk.rename(temporary, path)
-    sync_directory(disk, path.parent)
+    try:
+        record = write_file(disk, temporary, chunks)
+        disk.rename(temporary, path)
+        sync_directory(disk, path.parent)
+    except OSError:
+        with suppress(OSError):
+            disk.unlink(temporary)
+        raise
     return record
 
 

@@ -21,6 +21,8 @@ CODES: Mapping[str, str] = {
     "path, kind, dtype or shape. The message names them.",
     "checkpoint-other-data": "The checkpoint stands at a batch that the data of this run does "
     "not have at that step, because the batch size or the number of examples has changed.",
+    "checkpoint-other-seed": "The checkpoint was trained with another seed. The order of the data "
+    "and all random numbers depend on it, so a resumed run must keep it; leave --seed out.",
     "checkpoint-other-build": "The checkpoint was written with another NumPy or BLAS. Training "
     "goes on, but its numbers may differ in their last bits from those of one undisturbed run.",
     "checkpoint-version": "A later flowc, with another checkpoint format, wrote it.",

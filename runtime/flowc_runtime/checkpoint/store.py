@@ -187,6 +187,22 @@ class Checkpoints:
             self.clean()
 
 
+def find_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint at `path`, or the newest sound one if that is a run or its `checkpoints/`.
+
+    Raises CheckpointError as `Checkpoints.newest` does; where one checkpoint is named and it is
+    damaged, no other is taken.
+    """
+    if (path / "checkpoints").is_dir():
+        return Checkpoints(path / "checkpoints").newest()
+    if not (path / MANIFEST).exists() and not STEP_NAME.fullmatch(path.name):
+        return Checkpoints(path).newest()
+    try:
+        return read_checkpoint(path)
+    except Damaged as reason:
+        raise CheckpointError("checkpoint-damaged", str(Skipped(path, str(reason)))) from None
+
+
 def _free_name(path: Path) -> Path:
     candidate, count = path, 1
     while candidate.exists():

@@ -7,10 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from flowc_runtime.checkpoint.disk import Disk, replace_file
-from flowc_runtime.checkpoint.errors import CheckpointError, Damaged, unwritten
+from flowc_runtime.checkpoint.errors import unwritten
 from flowc_runtime.checkpoint.match import Differences, differences
-from flowc_runtime.checkpoint.read import MANIFEST, Checkpoint, Skipped, read_checkpoint
-from flowc_runtime.checkpoint.store import Checkpoints
+from flowc_runtime.checkpoint.store import find_checkpoint
 from flowc_runtime.checkpoint.tensors import Array, encode, read_tensors, tensor_bytes, type_of
 from flowc_runtime.plan import Variable
 
@@ -25,7 +24,7 @@ def load_weights(path: Path) -> dict[str, Array]:
     """
     if not path.is_dir():
         return read_tensors(path)
-    checkpoint = _checkpoint_at(path)
+    checkpoint = find_checkpoint(path)
     kept = {p for p, text in checkpoint.manifest.variables.items() if text.startswith(KEPT_KINDS)}
     return {path: value for path, value in checkpoint.tensors.items() if path in kept}
 
@@ -72,14 +71,3 @@ def weights_sha256(variables: Sequence[Variable], values: Mapping[str, Array]) -
             digest.update(f"{variable.path}\0{variable.type}\0".encode())
             digest.update(tensor_bytes(values[variable.path]))
     return digest.hexdigest()
-
-
-def _checkpoint_at(path: Path) -> Checkpoint:
-    if (path / "checkpoints").is_dir():
-        return Checkpoints(path / "checkpoints").newest()
-    if not (path / MANIFEST).exists():
-        return Checkpoints(path).newest()
-    try:
-        return read_checkpoint(path)
-    except Damaged as reason:
-        raise CheckpointError("checkpoint-damaged", str(Skipped(path, str(reason)))) from None

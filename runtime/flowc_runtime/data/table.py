@@ -19,7 +19,7 @@ Row = tuple[int, list[str]]  # the line in the file, the cells
 
 @dataclass(frozen=True)
 class Form:
-    """How a file is to be read; see the parameters of `csv` in catalogue.py."""
+    """How a file is to be read; see the parameters of `csv` in sources.py."""
 
     columns: Sequence[Entry] | None = None
     header: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flowc_runtime.checkpoint.errors import CheckpointError
-from flowc_runtime.checkpoint.manifest import Position
+from flowc_runtime.checkpoint.manifest import Position, Progress
 
 VALIDATIONS_MAX = 100  # of a run, unless it is told otherwise: tiny data has tiny epochs
 FIRST_STEPS = 20  # told one by one, unless it is told otherwise: most happens in them
@@ -52,6 +52,7 @@ class Agenda:
     def __init__(self, options: TrainOptions, batches_per_epoch: int):
         self.total_steps = options.total_steps
         self.batches_per_epoch = batches_per_epoch
+        self._seed = options.seed
         self._log_every = options.log_every
         self._save_every = options.checkpoint_every
         self._validate_every = options.validate_every or self._some_epochs()
@@ -82,8 +83,18 @@ class Agenda:
         """The epoch, counted from 1, that step 1, 2, … belongs to."""
         return max(step - 1, 0) // self.batches_per_epoch + 1
 
-    def check(self, position: Position) -> None:
-        """Raise CheckpointError `checkpoint-other-data` where a resumed position is not ours."""
+    def check(self, progress: Progress) -> None:
+        """Raise CheckpointError where this training would not stand as `progress` does.
+
+        `checkpoint-other-data`: not at that batch after so many steps; `checkpoint-other-seed`.
+        """
+        position = progress.position
+        if progress.seed != self._seed:
+            raise CheckpointError(
+                "checkpoint-other-seed",
+                f"the checkpoint was trained with seed {progress.seed}, this run has {self._seed}",
+                help="leave --seed out: a run that is resumed keeps its seed",
+            )
         ours = divmod(position.step, self.batches_per_epoch)
         if (position.epoch, position.batch) != ours:
             raise CheckpointError(

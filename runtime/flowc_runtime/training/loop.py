@@ -48,7 +48,8 @@ def train(
     the returned End last; checkpoints and metrics go into `run`. Raises TrainingFailed, after
     its Error was emitted, where the loss is not finite (`not-finite`; the variables are those of
     the step before), where a kernel refuses a value (`bad-value`), or where the disk does for
-    the third time in a row; DataError and CheckpointError `checkpoint-other-data` as they come.
+    the third time in a row; DataError as it comes, and CheckpointError `checkpoint-other-data` or
+    `checkpoint-other-seed` where `resumed` does not go with the rest.
     """
     job = _Job(plan, steps, data, validation, options)
     record = KeepInRun(run, plan, emit) if run else TellOnly(emit)
@@ -81,7 +82,7 @@ class _Loop:
         self._emit = emit
         self._stop = stop
         self._agenda = Agenda(job.options, job.data.batches_per_epoch)
-        self._agenda.check(start.position)
+        self._agenda.check(start)
         self._inputs = bind_inputs(job.data, job.steps.inputs("train"), job.data.batch)
         self._position = start.position
         self._outputs: Mapping[str, Array] = {}

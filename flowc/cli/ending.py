@@ -1,0 +1,137 @@
+"""How a command ends when it does not end well: one message on stderr, one exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import sys
+import traceback
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import click
+
+from flowc import __version__
+from flowc.cli import exits
+from flowc.diagnostic import Stop
+
+DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+MISSING = (errno.ENOENT, errno.ENOTDIR)
+
+# The codes of the runtime's errors that do not simply mean that model or data are wrong.
+EXITS = {
+    "data-missing": exits.NO_INPUT,
+    "data-outside": exits.NOT_ALLOWED,
+    "data-download": exits.UNAVAILABLE,
+    "disk-full": exits.IO,
+    "checkpoint-unwritable": exits.IO,
+    "run-busy": exits.UNAVAILABLE,
+    "run-none": exits.NO_INPUT,
+    "run-unwritable": exits.CANNOT_CREATE,
+}
+
+
+@runtime_checkable
+class Coded(Protocol):
+    """The runtime's errors: of data, checkpoints and run folders."""
+
+    code: str
+    message: str
+    help: str | None
+
+
+class _Exit(Protocol):
+    exit_code: int
+
+
+@runtime_checkable
+class Told(Protocol):
+    """An error whose event was shown when it happened."""
+
+    event: _Exit
+
+
+def end(error: BaseException, debug: bool = False, color: bool | None = None) -> int:
+    """Says on stderr why the command ends, and gives its exit code."""
+    if debug:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    match error:
+        case KeyboardInterrupt() | click.Abort():
+            return exits.INTERRUPTED
+        case Stop():
+            return exits.MISTAKE  # `diagnosing` has shown the diagnostics
+        case Told():
+            return error.event.exit_code
+        case Coded():
+            say(str(error), error.code, error.help, color=color)
+            return _exit_of(error)
+        case OSError():
+            say(_reason(error), color=color)
+            return _exit_of_system(error)
+        case MemoryError():
+            say("not enough memory", help="try a smaller batch", color=color)
+            return exits.MISTAKE
+    return _crash(error, color)
+
+
+def say(
+    message: str,
+    code: str | None = None,
+    help: str | None = None,
+    color: bool | None = None,
+    severity: str = "error",
+) -> None:
+    """An error or warning without a place in a `.flow` text, in the form that diagnostics have."""
+    head = f"{severity}[{code}]" if code else severity
+    hue = "red" if severity == "error" else "yellow"
+    lines = [click.style(head, fg=hue, bold=True) + click.style(f": {message}", bold=True)]
+    if help:
+        lines.append(f"  = help: {help}")
+    if code:
+        lines.append(f"  = more: flowc explain {code}")
+    click.echo("\n".join(lines), err=True, color=color)
+
+
+def _exit_of(error: Coded) -> int:
+    cause = error.__cause__ if isinstance(error, Exception) else None
+    if isinstance(cause, OSError) and cause.errno in DISK_TROUBLE:
+        return exits.IO
+    return EXITS.get(error.code, exits.MISTAKE)
+
+
+def _exit_of_system(error: OSError) -> int:
+    return exits.NO_INPUT if error.errno in MISSING else exits.IO
+
+
+def _reason(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    reason = reason[:1].lower() + reason[1:]
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def _crash(error: BaseException, color: bool | None) -> int:
+    try:
+        where = f"report written to {_report(error)}, please attach it to an issue"
+    except OSError as unwritten:
+        where = f"and no report could be written ({_reason(unwritten)})"
+    help = "`flowc --debug COMMAND` shows the traceback here"
+    say(f"internal error (this is a bug in flowc): {where}", help=help, color=color)
+    return exits.BUG
+
+
+def _report(error: BaseException) -> Path:
+    """Writes all that a maintainer asks for into the user's state folder; nothing leaves it."""
+    from platformdirs import user_state_path
+
+    folder = user_state_path("flowc", ensure_exists=True)
+    path = folder / f"crash-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.txt"
+    facts = (
+        f"flowc {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {sys.argv}",
+        "",
+        "".join(traceback.format_exception(error)),
+    )
+    path.write_text("\n".join(facts), encoding="utf-8")
+    return path

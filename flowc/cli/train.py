@@ -1,0 +1,112 @@
+"""`flowc train`: compiles a model for its data, and trains it into a run folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flowc.cli.command import command
+from flowc.cli.jobs import allow_option, backend_option, threads_option
+from flowc.cli.models import diagnosing, read_model
+from flowc.cli.options import define_option, json_option, model_argument
+
+if TYPE_CHECKING:
+    from flowc.jobs import TrainingJob
+    from flowc_runtime.events import End
+    from flowc_runtime.runfolder.folder import RunFolder
+
+COUNT = click.IntRange(1)
+
+
+@command(
+    "train",
+    ("flowc train", "model.flow of this folder"),
+    ("flowc train m.flow --epochs 3 -D hidden=256", "with other settings"),
+    ("flowc train m.flow --resume", "go on where the last run of the model stopped"),
+)
+@model_argument
+@define_option
+@click.option("--steps", type=COUNT, help="Train to this step.")
+@click.option("--epochs", type=COUNT, help="Train for this many epochs.")
+@click.option("--seed", type=click.IntRange(0), help="Of first values, shuffling and dropout.")
+@threads_option
+@backend_option
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="The run folder; by default runs/MODEL-DATE-TIME.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on from the newest sound checkpoint of the run.")
+@allow_option
+@click.option("--progress", type=click.Choice(("auto", "rich", "plain", "json", "none")),
+              default="auto", show_default=True, help="How progress is shown.")  # fmt: skip
+@json_option
+@click.pass_context
+def train(
+    ctx: click.Context,
+    model: Path,
+    defines: dict[str, str],
+    steps: int | None,
+    epochs: int | None,
+    seed: int | None,
+    threads: int,
+    backend: str,
+    out: Path | None,
+    resume: bool,
+    allow: tuple[Path, ...],
+    progress: str,
+    as_json: bool,
+) -> None:
+    """Train a model on its data.
+
+    The run folder holds the plan, the text, metrics.jsonl, event files for TensorBoard, and
+    checkpoints. Ctrl-C finishes the step, saves and ends with 130; twice stops at once.
+    """
+    from flowc.cli.progress import end_lines, reporter
+    from flowc.jobs import run_with_signals
+
+    if steps is not None and epochs is not None:
+        raise click.UsageError("--steps and --epochs are two ways to say one thing; keep one")
+    settings = {"train.steps": steps, "train.epochs": epochs, "train.seed": seed}
+    given = {name: str(value) for name, value in settings.items() if value is not None}
+    show = reporter(progress, as_json)
+    try:
+        job, run = _open(model, {**defines, **given}, threads, allow, out, resume)
+        _summary(job)
+        started = time.monotonic()
+        with run:
+            end = run_with_signals(job, run, show, resume)
+    finally:
+        show.close()
+    if not as_json and progress != "json":
+        for line in end_lines(end, time.monotonic() - started, str(model)):
+            click.echo(line)
+    _exit(ctx, end)
+
+
+def _open(
+    model: Path, defines: dict[str, str], threads: int, allow: tuple[Path, ...],
+    out: Path | None, resume: bool,
+) -> tuple[TrainingJob, RunFolder]:
+    """The job, and its run folder: a new one, or the one to be resumed."""
+    from flowc.jobs import Setup, new_run, prepare_training, reopen
+
+    with diagnosing() as sink:
+        source = read_model(model, sink)
+        setup = Setup(defines, threads, allow)
+        if resume:
+            return reopen(source, sink, setup, out)
+        job = prepare_training(source, sink, setup)
+    return job, new_run(job, tuple(sys.argv), out)
+
+
+def _summary(job: TrainingJob) -> None:
+    from flowc.cli.summary import plan_summary
+
+    click.echo(plan_summary(job.plan), err=True)
+
+
+def _exit(ctx: click.Context, end: End) -> None:
+    if end.exit_code:
+        ctx.exit(end.exit_code)

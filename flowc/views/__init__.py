@@ -1,0 +1,1 @@
+"""Views: models, plans and checkpoints as tables, text and pictures for people."""
