@@ -8,13 +8,14 @@ adjacent violators (Ayer et al. 1955).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from flowc.views.layers import Lattice
 
 BOX_GAP = 28.0  # between two boxes of a row
 LINE_GAP = 14.0  # beside an arrow that passes through a row
 MAX_ROUNDS = 30
-ROUND_BUDGET = 1_200_000  # places and steps of arrows that all rounds together may look at
+ROUND_BUDGET = 600_000  # places and steps of arrows that all rounds together may look at
 STRAIGHTNESS = 8.0  # how much more the middle of a long arrow pulls than its ends
 
 
@@ -31,6 +32,7 @@ def centres(lattice: Lattice, widths: Sequence[float]) -> list[float]:
         last = number >= rounds - 2
         _settle(lattice, gaps, x, lattice.above, None if not last else lattice.below)
         _settle(lattice, gaps, x, lattice.below, None if not last else lattice.above)
+    _straighten(lattice, gaps, x)
     left = min((x[place] - _half(lattice, place, widths) for place in range(lattice.size)),
                default=0.0)
     return [value - left for value in x]
@@ -72,6 +74,54 @@ def _settle(
             weights.append(weight)
         for place, value in zip(row, fit(wanted, weights, gaps[number]), strict=True):
             x[place] = value
+
+
+def _straighten(lattice: Lattice, gaps: list[list[float]], x: list[float]) -> None:
+    """Lets long arrows run upright as far as the places beside them leave room."""
+    bounds = _Bounds(lattice, gaps, x)
+    done: set[int] = set()
+    for chain in lattice.chains:
+        middle = [place for place in chain[1:-1] if place not in done]
+        done.update(middle)
+        while middle:
+            count, low, high = bounds.common(middle)
+            wanted = sorted(x[place] for place in middle[:count])[count // 2]
+            for place in middle[:count]:
+                x[place] = min(max(wanted, low), high)
+            middle = middle[count:]
+
+
+class _Bounds:
+    """Between what each place can move while those beside it stay."""
+
+    def __init__(self, lattice: Lattice, gaps: list[list[float]], x: list[float]):
+        self.x = x
+        self.left: dict[int, tuple[int, float]] = {}
+        self.right: dict[int, tuple[int, float]] = {}
+        for row, between in zip(lattice.rows, gaps, strict=True):
+            for left, right, gap in zip(row, row[1:], between, strict=False):
+                self.left[right] = (left, gap)
+                self.right[left] = (right, gap)
+
+    def common(self, places: Sequence[int]) -> tuple[int, float, float]:
+        """How many of the places from the first on can have the same x, and its bounds."""
+        low, high = -inf, inf
+        for count, place in enumerate(places):
+            own_low, own_high = self._of(place)
+            if max(low, own_low) > min(high, own_high) and count:
+                return count, low, high
+            low, high = max(low, own_low), min(high, own_high)
+        return len(places), low, high
+
+    def _of(self, place: int) -> tuple[float, float]:
+        low, high = -inf, inf
+        if place in self.left:
+            beside, gap = self.left[place]
+            low = self.x[beside] + gap
+        if place in self.right:
+            beside, gap = self.right[place]
+            high = self.x[beside] - gap
+        return low, high
 
 
 def _pull(

@@ -84,7 +84,7 @@ class _Frame:
             points.append(Point(self.x[place], self.bottom[row]))
         points.append(Point(end, self.top[self.lattice.row_of[target]]))
         points.append(Point(end, self.middle(target) - self.sizes[target].height / 2))
-        return tuple(points)
+        return _without_needless(points)
 
     def _ports(self, box: int, others: Sequence[int]) -> dict[int, float]:
         """For each neighbour the x at which its arrow meets the box, in their order."""
@@ -108,6 +108,17 @@ class _Frame:
             for lower in self.lattice.below[upper]
         ]
         return min(MOST_ROW_GAP, LEAST_ROW_GAP + SLOPE * max(swings, default=0.0))
+
+
+def _without_needless(points: Sequence[Point]) -> tuple[Point, ...]:
+    """The route without the points inside upright stretches; still line, curve, line, ..."""
+    kept = list(points[:2])
+    for upper, lower in zip(points[2::2], points[3::2], strict=True):
+        if upper.x == kept[-1].x:
+            kept[-1] = lower
+        else:
+            kept += [upper, lower]
+    return tuple(kept)
 
 
 def _extent(

@@ -89,14 +89,22 @@ def fused_scratch_bytes(
 
 
 def kernel_scratch_bytes(line: Line, types: Mapping[str, TensorType]) -> int:
-    """What the catalog's kernel for a line needs, given the types of names within a block."""
+    """What a line needs besides the temporaries, given the types of names within a block."""
     operands = tuple(
         types[a] if isinstance(a, str) else TensorType(literal_dtype(line, types))
         for a in line.args
     )
+    result = types[line.name]
+    if line.op == "where":
+        return where_scratch_bytes(prod(result.sizes), result.storage.itemsize)
     op = CATALOG[ROW_OPS.get(line.op, line.op)]
     attrs = row_attrs(operands[0]) if line.op in ROW_OPS else line_attrs(line)
-    return op.scratch_bytes(operands, (types[line.name],), attrs)
+    return op.scratch_bytes(operands, (result,), attrs)
+
+
+def where_scratch_bytes(elements: int, item_bytes: int) -> int:
+    """Room for a condition as a mask of whole items, and for the bits that differ."""
+    return 2 * elements * item_bytes
 
 
 def row_attrs(operand: TensorType) -> Attrs:

@@ -8,7 +8,8 @@ import numpy as np
 
 from flowc_runtime.device import ExecutionError
 from flowc_runtime.memory import HostMemory
-from flowc_runtime.numpy_device.calls import Call, elementwise_calls, kernel_call
+from flowc_runtime.numpy_device.calls import elementwise_calls, kernel_call
+from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.fused import fused_calls
 from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.ops import CATALOG

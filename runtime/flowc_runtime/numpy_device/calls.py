@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
+from flowc_runtime.blocking import where_scratch_bytes
+from flowc_runtime.numpy_device.choose import Call, where_calls
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.ops.op import Array, Attrs
-
-Call = Callable[[], Any]
 
 # Ops whose kernel is one ufunc. Calling it directly saves the kernel's own overhead, which counts
 # for small blocks; the catalog's kernel stays the specification.
@@ -52,7 +51,6 @@ UFUNCS: Mapping[str, np.ufunc] = MappingProxyType(
 )
 SLOW_WITH_ONE_NUMBER = ("maximum", "minimum")  # three times as slow as with a second array
 BF16 = np.dtype(np.uint16)
-_INTEGERS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def elementwise_calls(
@@ -62,7 +60,7 @@ def elementwise_calls(
     if op in UFUNCS:
         return [_ufunc_call(UFUNCS[op], out, args)]
     if op == "where" and scratch.size >= where_scratch_bytes(out.size, out.itemsize):
-        return list(_where_calls(out, args, scratch))
+        return list(where_calls(out, args, scratch))
     if op in ("cast", "stop_gradient") and BF16 not in (out.dtype, args[0].dtype):
         return [partial(np.copyto, out, args[0], "unsafe")]
     return [kernel_call(op, (out,), tuple(args), attrs, scratch)]

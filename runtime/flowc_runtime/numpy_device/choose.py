@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from flowc_runtime.numpy_device.types import Call
 from flowc_runtime.ops.op import Array
 
+Call = Callable[[], Any]
+
 _INTEGERS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
-
-
-def where_scratch_bytes(elements: int, item_bytes: int) -> int:
-    """Room for the condition as a mask of whole items, and for the bits that differ."""
-    return 2 * elements * item_bytes
 
 
 def where_calls(out: Array, args: Sequence[Array], scratch: Array) -> Iterator[Call]:
     """Writes `a` where the condition holds and `b` elsewhere, as `b ^ ((a ^ b) & mask)`.
 
-    A choice that is all zero bits saves two of the steps. The result may lie in `a` or `b`.
+    The number 0 as a choice saves two of the steps. The result may lie in `a` or `b`. `scratch`
+    has `where_scratch_bytes`.
     """
     integer = _INTEGERS[out.itemsize]
     condition, a, b = args[0].view(np.int8), args[1].view(integer), args[2].view(integer)
@@ -44,5 +42,8 @@ def where_calls(out: Array, args: Sequence[Array], scratch: Array) -> Iterator[C
 
 
 def _is_zero(bits: Array) -> bool:
-    """Whether it is the literal 0 (not -0.0, whose bits differ, nor a tensor: that may change)."""
-    return False
+    """Whether it is a number in the line, and 0 (the bits of -0.0 differ).
+
+    Numbers come as read-only arrays; what a tensor holds now says nothing about the next run.
+    """
+    return bits.ndim == 0 and not bits.flags.writeable and not bits

@@ -11,13 +11,20 @@ import numpy as np
 from flowc_runtime.blocking import Blocking, Dims, blocking
 from flowc_runtime.expression import (
     ROW_OPS,
+    Arg,
     Expression,
     Line,
     line_attrs,
     literal_dtype,
     parse_expression,
 )
-from flowc_runtime.numpy_device.calls import Call, elementwise_calls, kernel_call
+from flowc_runtime.numpy_device.calls import (
+    SLOW_WITH_ONE_NUMBER,
+    elementwise_calls,
+    kernel_call,
+)
+from flowc_runtime.numpy_device.choose import Call
+from flowc_runtime.numpy_device.reuse import early_places
 from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Buffer, Instruction
 from flowc_runtime.types import DTYPES
@@ -61,6 +68,8 @@ class FusedKernel:
         self.arrays = arrays
         self.scratch = scratch
         self.kernel_scratch = scratch[walk.kernel_scratch : walk.scratch_bytes]
+        self.places = early_places(expression, walk, arrays)
+        self._filled: dict[tuple[str, float, Dims], Array] = {}
 
     def run(self) -> None:
         for call in self.calls():
@@ -74,24 +83,37 @@ class FusedKernel:
 
     def _line(self, line: Line, block: Slices, views: dict[str, Array]) -> Iterator[Call]:
         size = self._size(self.walk.values[line.name], block)
-        if line.name[0] == "t":
+        if line.name in self.places:
+            views[line.name] = views[self.places[line.name]]
+        elif line.name[0] == "t":
             views[line.name] = self._temporary(line.name, size)
         target = views[line.name]
         if not target.size:
             return
         out = target[tuple(slice(0, n) for n in size)]  # the whole, unless the result is wider
-        args = [
-            views[arg] if isinstance(arg, str) else _literal(line, arg, self.walk)
-            for arg in line.args
-        ]
         if line.op in ROW_OPS:
-            yield self._row_call(line, out, args[0])
+            yield self._row_call(line, out, views[line.reads[0]])
         else:
+            args = [self._argument(line, arg, views, size) for arg in line.args]
             yield from elementwise_calls(
                 line.op, out, args, line_attrs(line), self.kernel_scratch
             )
         if out.shape != target.shape:
             yield partial(np.copyto, target, out)
+
+    def _argument(self, line: Line, arg: Arg, views: Mapping[str, Array], size: Dims) -> Array:
+        """A name's part in the block, or a number; single elements as arrays of rank 0.
+
+        NumPy is slower with arrays of size 1 than with those of rank 0.
+        """
+        if isinstance(arg, str):
+            return views[arg] if views[arg].size != 1 else views[arg].reshape(())
+        dtype = literal_dtype(line, self.walk.types)
+        number = np.array(arg, DTYPES[dtype].storage)
+        number.flags.writeable = False
+        if line.op not in SLOW_WITH_ONE_NUMBER:
+            return number
+        return self._filled.setdefault((dtype, arg, size), np.full(size, number))
 
     def _row_call(self, line: Line, out: Array, row: Array) -> Call:
         if out.dtype != np.float16:
@@ -113,7 +135,3 @@ class FusedKernel:
         sides = zip(dims, self.walk.shape, block, strict=True)
         return tuple(side.stop - side.start if dim == whole else dim for dim, whole, side in sides)
 
-
-def _literal(line: Line, arg: int | float | bool, walk: Blocking) -> Array:
-    """A number of a line as an array of the right dtype."""
-    return np.array(arg, DTYPES[literal_dtype(line, walk.types)].storage)

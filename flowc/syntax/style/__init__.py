@@ -1,0 +1,1 @@
+"""The one style: how nodes are written, and where lines break."""

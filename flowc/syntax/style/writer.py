@@ -1,0 +1,264 @@
+"""Writes nodes flat where they fit into a line, else with breaks at pipes and commas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flowc.syntax import tree as t
+from flowc.syntax.style.comments import Comments, neat
+from flowc.syntax.style.expressions import EXPRESSIONS
+from flowc.syntax.style.items import ITEMS
+from flowc.syntax.style.pieces import Braces, Chain, Group, Link, Piece
+from flowc.syntax.style.statements import STATEMENTS
+
+WIDTH = 100
+STEP = 2  # of indentation
+BREAK = "\n"
+
+_WRITERS = {**EXPRESSIONS, **STATEMENTS, **ITEMS}
+
+_LITERALS = (t.Number, t.String, t.Bool)
+_UP_TO_BRACE = re.compile(r"(?:[^#{]|#[^\n]*)*+\{")
+_UP_TO_CLOSER = re.compile(r"(?:[\s)]|#[^\n]*)*+")
+_BLANK_LINE = re.compile(r"\n[ \t\r\f]*\n")
+
+
+class Writer:
+    """`column` is where a text starts, `indent` the indentation of its line, and `tail` how many
+    characters have to follow it on its last line.
+    """
+
+    def __init__(self, tree: t.Tree) -> None:
+        self.text = tree.source.text
+        self.comments = Comments(tree.source, tree.comments)
+
+    def node(self, node: Any, column: int, indent: int, tail: int) -> str:
+        flat = self._flat([node], WIDTH - column - tail)
+        return self._spread(_pieces(node), column, indent, tail) if flat is None else flat
+
+    # --- on one line --------------------------------------------------------------------------
+
+    def _flat(self, parts: Sequence[Piece], room: int) -> str | None:
+        """The pieces on one line, or None if that takes more than `room` or cannot be."""
+        texts = []
+        for text in self._flat_texts(parts):
+            room -= len(text)
+            if room < 0 or text == BREAK:
+                return None
+            texts.append(text)
+        return "".join(texts)
+
+    def _flat_texts(self, parts: Sequence[Piece]) -> Iterator[str]:
+        for part in parts:
+            match part:
+                case str():
+                    yield part
+                case Group():
+                    yield BREAK if self.comments.any_between(part.start, part.end) else part.open
+                    for place, item in enumerate(part.items):
+                        yield from self._flat_texts([", ", item] if place else [item])
+                    yield part.close
+                case Chain():
+                    for link in part.links:
+                        yield from self._flat_texts(_of_link(link))
+                case Braces():
+                    yield from self._flat_braces(part)
+                case _ if self.comments.any_between(part.span.start, part.span.end):
+                    yield BREAK
+                case _:
+                    yield from self._flat_texts(_pieces(part))
+
+    def _flat_braces(self, braces: Braces) -> Iterator[str]:
+        """A single statement stays on the line of its braces where the author put it there."""
+        if not braces.statements:
+            yield " {}"
+        elif BREAK in braces.owner.text or len(braces.statements) > 1:
+            yield BREAK
+        else:
+            yield from self._flat_texts([" { ", braces.statements[0], " }"])
+
+    # --- over several lines -------------------------------------------------------------------
+
+    def _spread(self, parts: Sequence[Piece], column: int, indent: int, tail: int) -> str:
+        written = ""
+        for place, part in enumerate(parts):
+            at = _column_after(written, column)
+            rest = self._length(parts[place + 1 :], tail)
+            match part:
+                case str():
+                    written += part
+                case Group():
+                    flat = self._flat([part], WIDTH - at - rest)
+                    written += self._group(part, at, indent, rest) if flat is None else flat
+                case Chain():
+                    written += self._chain(part.links, at, indent, rest)
+                case Braces():
+                    written += self._braces(part, indent)
+                case _:
+                    written += self.node(part, at, indent, rest)
+        return written
+
+    def _length(self, following: Sequence[Piece], tail: int) -> int:
+        """How many characters must follow on the same line, up to where it may break."""
+        length = 0
+        for part in following:
+            match part:
+                case str():
+                    length += len(part)
+                case Group():
+                    return length + len(part.open)
+                case Braces():
+                    return length + len(" {")
+                case _:
+                    flat = self._flat([part], WIDTH)
+                    length += WIDTH if flat is None else len(flat)
+        return length + tail
+
+    def _chain(self, links: Sequence[Link], column: int, indent: int, tail: int) -> str:
+        """One operand a line, behind its operator."""
+        first, *others = links
+        written = self._operand(first, column, indent, 0)
+        end = first.operand.span.end
+        for place, link in enumerate(others, 1):
+            start = " " * (indent + STEP) + link.operator + " "
+            written += self._between(end, link.operand.span.start, indent + STEP) + BREAK
+            last = tail if place == len(others) else 0
+            written += start + self._operand(link, len(start), indent + STEP, last)
+            end = link.operand.span.end
+        return written
+
+    def _operand(self, link: Link, column: int, indent: int, tail: int) -> str:
+        if not link.bracketed:
+            return self.node(link.operand, column, indent, tail)
+        return f"({self.node(link.operand, column + 1, indent, tail + 1)})"
+
+    def _group(self, group: Group, column: int, indent: int, tail: int) -> str:
+        """One item a line; a list of plain values fills its lines."""
+        items, inner = group.items, indent + STEP
+        first, last = items[0].span.start, items[-1].span.end
+        if not group.open:
+            return self._items(group, column, indent, tail)
+        written = group.open.rstrip() + self._own_lines(first, inner)
+        if all(map(_is_plain, items)) and not self.comments.any_between(first, last):
+            written += self._filled(items, inner)
+        else:
+            written += BREAK + " " * inner + self._items(group, inner, inner, 0)
+        written += self._own_lines(group.end, inner)
+        return written + BREAK + " " * indent + group.close.lstrip()
+
+    def _items(self, group: Group, column: int, indent: int, tail: int) -> str:
+        """The items, each but the first on a line of its own."""
+        items, written = group.items, ""
+        inner = indent if group.open else indent + STEP
+        for place, item in enumerate(items):
+            comma = "," if place + 1 < len(items) else ""
+            here = indent if place == 0 else inner
+            written += self.node(item, column, here, len(comma) or tail) + comma
+            if not comma:
+                return written + (self._behind(item.span.end, ",)") if group.open else "")
+            start = items[place + 1].span.start
+            written += self._between(item.span.end, start, inner) + BREAK + " " * inner
+            column = inner
+        return written
+
+    def _filled(self, items: Sequence[Any], indent: int) -> str:
+        written, column = "", WIDTH
+        for place, item in enumerate(items):
+            text = self.node(item, 0, 0, 0) + ("," if place + 1 < len(items) else "")
+            if column + 1 + len(text) > WIDTH:
+                written, column = written + BREAK + " " * indent + text, indent + len(text)
+            else:
+                written, column = f"{written} {text}", column + 1 + len(text)
+        return written
+
+    # --- statements ---------------------------------------------------------------------------
+
+    def _braces(self, braces: Braces, indent: int) -> str:
+        end = self._closer(braces)
+        first = braces.statements[0].span.start if braces.statements else end
+        head = self.comments.behind_brace(first)
+        lines = self.statements(braces.statements, indent + STEP, end)
+        if not lines and head is None:
+            return " {}"
+        opening = " {" + (f"  {neat(head)}" if head else "")
+        return BREAK.join([opening, *lines, " " * indent + "}"])
+
+    def _closer(self, braces: Braces) -> int:
+        """The offset of the closing brace."""
+        after = braces.statements[-1].span.end if braces.statements else None
+        if after is None:
+            opening = _UP_TO_BRACE.match(self.text, braces.before)
+            after = opening.end() if opening else braces.owner.end
+        skipped = _UP_TO_CLOSER.match(self.text, after)
+        return skipped.end() if skipped else after
+
+    def statements(self, statements: Sequence[Any], indent: int, end: int) -> list[str]:
+        """Statements and the comments between them, up to the offset `end`."""
+        lines = _Lines(self.text, indent)
+        for statement in statements:
+            start, stop = statement.span.start, statement.span.end
+            for comment in self.comments.before(start):
+                lines.add(neat(comment), comment.span.start, comment.span.end)
+            text = self.node(statement, indent, indent, 0)
+            for comment in self.comments.before(stop):  # those that found no place inside
+                lines.add(neat(comment), start, start)
+            behind = self.comments.behind(stop, ",)")
+            lines.add(text + _trailing(behind), start, behind.span.end if behind else stop)
+        for comment in self.comments.before(end):
+            lines.add(neat(comment), comment.span.start, comment.span.end)
+        return lines.lines
+
+    # --- comments -----------------------------------------------------------------------------
+
+    def _between(self, end: int, start: int, indent: int) -> str:
+        """The comments between two parts that stand on lines of their own."""
+        return self._behind(end, ",)") + self._own_lines(start, indent)
+
+    def _behind(self, end: int, over: str) -> str:
+        return _trailing(self.comments.behind(end, over))
+
+    def _own_lines(self, before: int, indent: int) -> str:
+        comments = self.comments.before(before)
+        return "".join(BREAK + " " * indent + neat(comment) for comment in comments)
+
+
+class _Lines:
+    """Lines under way; where the author left lines blank, one blank line is kept."""
+
+    def __init__(self, text: str, indent: int) -> None:
+        self.text = text
+        self.margin = " " * indent
+        self.lines: list[str] = []
+        self.end = 0
+
+    def add(self, text: str, start: int, end: int) -> None:
+        """Add what stood between two offsets."""
+        if self.lines and _BLANK_LINE.search(self.text, self.end, start):
+            self.lines.append("")
+        self.lines.append(self.margin + text)
+        self.end = max(self.end, end)
+
+
+def _pieces(node: Any) -> list[Piece]:
+    return _WRITERS[type(node).__name__](node)
+
+
+def _of_link(link: Link) -> list[Piece]:
+    space = "" if link.operator in ("", "..") else " "
+    operator = [f"{space}{link.operator}{space}"]
+    return [*operator, *(["(", link.operand, ")"] if link.bracketed else [link.operand])]
+
+
+def _is_plain(item: Any) -> bool:
+    return isinstance(item.operand if isinstance(item, t.Unary) else item, _LITERALS)
+
+
+def _trailing(comment: t.Comment | None) -> str:
+    return f"  {neat(comment)}" if comment else ""
+
+
+def _column_after(written: str, column: int) -> int:
+    last = written.rfind(BREAK)
+    return column + len(written) if last < 0 else len(written) - last - 1

@@ -1,0 +1,151 @@
+"""Who may import whom: rooms, and the libraries that each keeps to itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = {"flowc": ROOT, "flowc_runtime": ROOT / "runtime", "flowc_grammar": ROOT / "grammar"}
+
+# A room is the longest prefix of a module's name; it may import itself, and these rooms.
+NOUNS = ("flowc.source", "flowc.diagnostic")
+TARGET = ("flowc_runtime.dims", "flowc_runtime.types", "flowc_runtime.ops")
+GRAPH = (*NOUNS, *TARGET, "flowc.graph")
+COMPILER = ("flowc.syntax", "flowc.lower", "flowc.graph", "flowc.autodiff", "flowc.passes",
+            "flowc.plan", "flowc.std")  # fmt: skip
+ROOMS: dict[str, tuple[str, ...]] = {
+    # the runtime, from what everything needs to what needs everything
+    "flowc_grammar": (),
+    "flowc_runtime": (),
+    "flowc_runtime.dims": (),
+    "flowc_runtime.types": ("flowc_runtime.dims",),
+    "flowc_runtime.ops": ("flowc_runtime.dims", "flowc_runtime.types"),
+    "flowc_runtime.expression": TARGET,
+    "flowc_runtime.plan": TARGET,
+    "flowc_runtime.planfile": (*TARGET, "flowc_runtime.plan", "flowc_runtime.expression"),
+    "flowc_runtime.data": ("flowc_runtime.dims", "flowc_runtime.types"),
+    "flowc_runtime.events": (),
+    "flowc_runtime.threads": (),
+    "flowc_runtime.memory": (*TARGET, "flowc_runtime.plan"),
+    "flowc_runtime.device": (*TARGET, "flowc_runtime.plan", "flowc_runtime.memory"),
+    "flowc_runtime.blocking": (*TARGET, "flowc_runtime.plan", "flowc_runtime.expression"),
+    "flowc_runtime.numpy_device": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
+        "flowc_runtime.device", "flowc_runtime.blocking"),
+    "flowc_runtime.blame": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.memory", "flowc_runtime.device",
+        "flowc_runtime.expression", "flowc_runtime.numpy_device"),
+    "flowc_runtime.executor": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.memory", "flowc_runtime.device",
+        "flowc_runtime.numpy_device", "flowc_runtime.blame", "flowc_runtime.threads"),
+    "flowc_runtime.checkpoint": (*TARGET, "flowc_runtime.plan", "flowc_runtime.threads"),
+    "flowc_runtime.runfolder": ("flowc_runtime.checkpoint",),
+    "flowc_runtime.training": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.device", "flowc_runtime.data",
+        "flowc_runtime.events", "flowc_runtime.checkpoint", "flowc_runtime.runfolder"),
+    # the compiler: nouns may be imported by verbs, verbs never import verbs
+    "flowc": ("flowc.api",),
+    "flowc.source": (),
+    "flowc.diagnostic": ("flowc.source",),
+    "flowc.render": NOUNS,
+    "flowc.explain": (
+        *NOUNS, "flowc_runtime.checkpoint", "flowc_runtime.runfolder", "flowc_runtime.data",
+        "flowc_runtime.training"),
+    "flowc.codes": (),
+    "flowc.std": (),
+    "flowc.syntax": (*NOUNS, "flowc_grammar"),
+    "flowc.graph": (*NOUNS, *TARGET, "flowc_runtime.expression"),
+    "flowc.autodiff": GRAPH,
+    "flowc.lower": (*GRAPH, "flowc.syntax", "flowc.std", "flowc_runtime.data"),
+    "flowc.passes": (*GRAPH, "flowc_runtime.expression"),
+    "flowc.plan": (
+        *GRAPH, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking"),
+    "flowc.driver": (*NOUNS, *TARGET, *COMPILER, "flowc_runtime.plan"),
+    # what stands around the compiler
+    "flowc.jobs": ("flowc", "flowc_runtime"),
+    "flowc.examples": ("flowc_runtime.data", "flowc_runtime.types"),
+    "flowc.views": ("flowc", "flowc_runtime"),
+    "flowc.templates": (),
+    "flowc.api": ("flowc", "flowc_runtime"),
+    "flowc.cli": ("flowc", "flowc_runtime"),
+}
+ANYTHING_BELOW = ("flowc", "flowc_runtime")  # as an entry: the package with all its rooms
+
+# Each library stays in the rooms named.
+LIBRARIES = {
+    "lark": ("flowc.syntax", "flowc_grammar"),
+    "click": ("flowc.cli",),
+    "rich": ("flowc.cli", "flowc.render"),
+    "platformdirs": ("flowc.cli",),
+    "tensorboardX": ("flowc_runtime.runfolder",),
+    "safetensors": ("flowc_runtime.checkpoint",),
+    "PIL": ("flowc_runtime.data",),
+    "pycuda": ("flowc_runtime.cuda", "flowc.cli"),
+}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    found = {}
+    for package, folder in SHIPPED.items():
+        for path in sorted((folder / package).rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def room_of(module: str) -> str:
+    return max((r for r in ROOMS if module == r or module.startswith(f"{r}.")), key=len, default="")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in modules() else node.module
+
+
+@pytest.mark.parametrize("name", modules())
+def test_a_module_imports_only_what_its_room_may(name: str) -> None:
+    room = room_of(name)
+    allowed = ROOMS[room]
+    for imported in imports(modules()[name]):
+        if imported.partition(".")[0] not in SHIPPED:
+            continue
+        other = room_of(imported)
+        open_door = any(
+            other == a or (a in ANYTHING_BELOW and other.startswith(f"{a}."))
+            for a in allowed if a != "flowc" or room in ("flowc.jobs", "flowc.views", "flowc.api",
+                                                         "flowc.cli")
+        )  # fmt: skip
+        assert other == room or open_door, f"{name} imports {imported}"
+
+
+def test_every_module_belongs_to_a_room() -> None:
+    loose = [m for m in modules() if room_of(m) in ("flowc", "flowc_runtime") and m != room_of(m)]
+    assert loose == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_stays_in_its_rooms(library: str) -> None:
+    users = {
+        room_of(name) for name, path in modules().items()
+        if any(i.partition(".")[0] == library for i in imports(path))
+    }  # fmt: skip
+    assert users <= set(LIBRARIES[library])
+
+
+def test_no_module_evaluates_or_unpickles() -> None:
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("eval", "exec"), name
+        assert not {"pickle", "marshal", "shelve"} & set(imports(path)), name
