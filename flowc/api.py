@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flowc.diagnostic import Diagnostic, Sink, Stop
 from flowc.source import Source
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from flowc_runtime.events import End, Event
     from flowc_runtime.plan import Plan
     from flowc_runtime.training import Evaluation
+
+
+T = TypeVar("T")
 
 
 class FlowError(Exception):
@@ -110,7 +113,7 @@ class Model:
             raise ValueError("the model has no weights yet: train it, or set `weights`")
         return self.weights
 
-    def _diagnosed(self, work: Callable[[Sink], Any]) -> Any:
+    def _diagnosed(self, work: Callable[[Sink], T]) -> T:
         sink = Sink()
         try:
             return work(sink)

@@ -224,9 +224,46 @@ def _scan(m: _Maker) -> None:
         m.add(value)
 
 
+def _recurrent(m: _Maker) -> None:
+    """A cell with weights, and sums over the rounds as the gradients of weights have them."""
+    whole = m.draw(st.permutations(["time", "n"]))
+    sizes = {"time": m.choose(3, BATCH), "n": 2, "k": 4}
+    first = sizes[whole[0]], sizes[whole[1]], sizes["k"]  # type: ignore[index]
+    xs = m.builder("broadcast", m.builder.scalar(0.5, "f32"), shape=first)
+    ramp = m.builder("iota", shape=first, axis=whole.index("time"), dtype="f32")  # type: ignore[attr-defined]
+    xs = m.builder("mul", xs, ramp)
+    weight = m.builder("iota", shape=(4, 4), axis=0, dtype="f32")
+    weight = m.builder("mul", weight, m.builder.scalar(0.125, "f32"))
+    turned = bool(m.choose(True, False))
+    state, square = TensorType("f32", (2, 4)), TensorType("f32", (4, 4))
+    body = Builder()
+    x, h, total, column, w = (
+        body.input("x0", state), body.input("c0", state), body.input("c1", square),
+        body.input("c2", TensorType("f32", (4,))), body.input("k0", square),
+    )  # fmt: skip
+    scaled = body("mul", w, body.scalar(0.5, "f32"))
+    new = body("tanh", body("add", body("matmul", x, scaled, transpose_b=turned), h))
+    factors = m.choose((x, new), (new, x), (new, h))
+    term = body("matmul", *factors, transpose_a=True)  # type: ignore[misc]
+    total = body("add", total, term)
+    column = body("add", column, body("reduce_sum", new, axes=(0,), keep=False))
+    handed = body("matmul", new, w, transpose_b=turned)
+    yields = [Output("y0", handed.ref), Output("y1", new.ref)][: int(m.choose(1, 2))]  # type: ignore[call-overload]
+    carries = [Output("c0", new.ref), Output("c1", total.ref), Output("c2", column.ref)]
+    starts = [m.builder.constant(0.25, value.type) for value in (h, total, column)]
+    m.values += emit_scan(
+        m.builder, [xs], starts, [weight], body.finish([*carries, *yields]),
+        axes=(whole.index("time"),),  # type: ignore[attr-defined]
+        yield_axes=(int(m.choose(0, 1)),) * len(yields),  # type: ignore[call-overload]
+        length=sizes["time"],  # type: ignore[arg-type]
+        reverse=bool(m.choose(True, False)),
+    )  # fmt: skip
+
+
 _STEPS = (
     _unary, _jump, _binary, _binary, _with_number, _with_number, _divide, _compare, _choose,
     _cast, _reduce, _reduce, _softmax, _move, _move, _split, _matmul, _scan,
+    _recurrent,
 )  # fmt: skip
 
 

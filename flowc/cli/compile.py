@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,12 +54,12 @@ def compile(
     for stage in stages:
         click.echo(emitted(stage, seen), nl=False)
     files = _files(plan)
-    folder = _folder(out, plan, files["plan.json"], bool(stages))
+    folder = _folder(out, plan, bool(stages))
     if folder is not None:
         _write(folder, files)
     if out == Path("-"):
         click.echo(files["plan.json"], nl=False)
-    _tell(plan, files["plan.json"], folder, as_json)
+    _tell(plan, folder, as_json)
 
 
 def _compile(model: Path, defines: dict[str, str]) -> tuple[Seen, Plan]:
@@ -81,21 +80,19 @@ def _files(plan: Plan) -> dict[str, str]:
     return {"plan.json": write_plan(plan), f"{device}.txt": plan_text(plan)}
 
 
-def _folder(out: Path | None, plan: Plan, text: str, emits: bool) -> Path | None:
+def _folder(out: Path | None, plan: Plan, emits: bool) -> Path | None:
     """Where the files go, if anywhere: a name made from the content, unless one is given."""
+    from flowc_runtime.planfile import plan_hash
+
     if out == Path("-") or (out is None and emits):
         return None
-    return out or DEFAULT_FOLDER / f"{plan.model}-{_sha256(text)[:HASH_DIGITS]}"
+    return out or DEFAULT_FOLDER / f"{plan.model}-{plan_hash(plan)[:HASH_DIGITS]}"
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         write_text(folder / name, text)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 # --- stages -----------------------------------------------------------------------------------
@@ -126,8 +123,8 @@ def _text(result: Any) -> str:
 # --- the summary ------------------------------------------------------------------------------
 
 
-def _tell(plan: Plan, text: str, folder: Path | None, as_json: bool) -> None:
-    facts = plan_facts(plan) | {"plan_sha256": _sha256(text), "folder": folder and str(folder)}
+def _tell(plan: Plan, folder: Path | None, as_json: bool) -> None:
+    facts = plan_facts(plan) | {"folder": folder and str(folder)}
     if as_json:
         from flowc.cli.printing import print_json
 
@@ -139,10 +136,13 @@ def _tell(plan: Plan, text: str, folder: Path | None, as_json: bool) -> None:
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """The numbers that a plan comes to, as plain data; bytes and flops are of one device."""
+    from flowc_runtime.planfile import plan_hash
+
     return {
         "model": plan.model,
         "device": plan.device,
         "source_sha256": plan.source_hash,
+        "plan_sha256": plan_hash(plan),
         "parameters": sum(_elements(v.type.sizes) for v in plan.variables if v.kind == "param"),
         "bytes_held": plan.bytes_held,
         "variable_bytes": plan.variable_bytes,

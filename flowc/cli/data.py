@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ class Progress:
     """Tells on stderr how far the download is: a line a file, moving where it is a terminal."""
 
     def __init__(self) -> None:
-        self._live = click.get_text_stream("stderr").isatty()
+        self._live = sys.stderr.isatty()
 
     def __call__(self, file: str, done: int, size: int) -> None:
         ended = done >= size

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from flowc.cli import exits
 from flowc.cli.command import command
 from flowc.cli.options import json_option
+
+if TYPE_CHECKING:
+    from flowc.cli.health import Finding
 
 COLOURS = {"OK": "green", "INFO": "blue", "WARN": "yellow", "FAIL": "red"}
 
@@ -24,7 +29,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     Each line is OK, INFO (worth knowing), WARN (works, with a drawback) or FAIL; with a FAIL the
     exit code is 1.
     """
-    from flowc.cli.health import Finding, examine
+    from flowc.cli.health import examine
 
     findings = examine()
     failed = any(finding.level == "FAIL" for finding in findings)

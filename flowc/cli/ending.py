@@ -15,7 +15,7 @@ import click
 
 from flowc import __version__
 from flowc.cli import exits
-from flowc.diagnostic import Stop
+from flowc.diagnostic import Diagnostic, Severity, Stop
 
 DISK_TROUBLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 MISSING = (errno.ENOENT, errno.ENOTDIR)
@@ -81,17 +81,19 @@ def say(
     code: str | None = None,
     help: str | None = None,
     color: bool | None = None,
-    severity: str = "error",
+    severity: Severity = "error",
 ) -> None:
-    """An error or warning without a place in a `.flow` text, in the form that diagnostics have."""
-    head = f"{severity}[{code}]" if code else severity
-    hue = "red" if severity == "error" else "yellow"
-    lines = [click.style(head, fg=hue, bold=True) + click.style(f": {message}", bold=True)]
-    if help:
-        lines.append(f"  = help: {help}")
-    if code:
-        lines.append(f"  = more: flowc explain {code}")
-    click.echo("\n".join(lines), err=True, color=color)
+    """What is wrong at no place of a `.flow` text, in the form that diagnostics have."""
+    if code is None:
+        hue = "red" if severity == "error" else "yellow"
+        head = click.style(severity, fg=hue, bold=True)
+        lines = [head + click.style(f": {message}", bold=True)]
+        text = "\n".join([*lines, f"  = help: {help}"] if help else lines)
+    else:
+        from flowc.render import render_text
+
+        text = render_text([Diagnostic(code, message, help=help, severity=severity)], color=True)
+    click.echo(text, err=True, color=color)
 
 
 def _exit_of(error: Coded) -> int:

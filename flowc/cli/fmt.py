@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def _read(path: Path) -> Source | None:
 
 
 def _stdin() -> Source:
-    raw = click.get_binary_stream("stdin").read()
+    raw = sys.stdin.buffer.read()
     try:
         return Source("stdin", raw.decode())
     except UnicodeDecodeError as error:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 BACKENDS = ("numpy",)
 
@@ -23,7 +27,7 @@ allow_option = click.option(
 )  # fmt: skip
 
 
-def weights_option(help: str) -> object:
+def weights_option(help: str) -> Callable[[F], F]:
     return click.option(
         "--weights", type=click.Path(path_type=Path), metavar="PATH",
         help=f"{help}: a safetensors file, a checkpoint or a run folder.",

@@ -75,7 +75,7 @@ def show(diagnostics: Iterable[Diagnostic]) -> None:
 
     shown = list(diagnostics)
     if shown:
-        click.echo(render_text(shown), err=True)
+        click.echo(render_text(shown, color=True), err=True)  # click knows who can show colours
 
 
 def write_text(path: Path, text: str) -> None:

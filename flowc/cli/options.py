@@ -10,7 +10,7 @@ import click
 MODEL_FILE = "model.flow"
 
 
-class Define(click.ParamType):
+class Define(click.ParamType):  # type: ignore[type-arg]  # (it takes one from click 8.2 on)
     """`name=value`, as `-D` takes it."""
 
     name = "name=value"

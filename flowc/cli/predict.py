@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,9 @@ from flowc.cli.command import command
 from flowc.cli.jobs import backend_option, find_weights, threads_option, weights_option
 from flowc.cli.models import diagnosing, read_model
 from flowc.cli.options import define_option, json_option
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @command(
@@ -55,11 +60,9 @@ def predict(
     _print_rows(outputs)
 
 
-def _print_rows(outputs: dict[str, object]) -> None:
+def _print_rows(outputs: Mapping[str, np.ndarray]) -> None:
     """CSV: a header of output names, then a line for each example."""
-    import numpy as np
-
-    flat = {n: np.asarray(v).reshape(len(np.asarray(v)), -1) for n, v in outputs.items()}
+    flat = {name: value.reshape(len(value), -1) for name, value in outputs.items()}
     header = [
         name if rows.shape[1] == 1 else f"{name}.{i}"
         for name, rows in flat.items() for i in range(rows.shape[1])

@@ -11,4 +11,5 @@ import click
 
 def print_json(command: str, content: Mapping[str, Any], version: int = 1) -> None:
     """Prints `{"schema": "flowc.COMMAND/VERSION", ...}`; keys are only ever added."""
-    click.echo(json.dumps({"schema": f"flowc.{command}/{version}", **content}, indent=2))
+    facts = {"schema": f"flowc.{command}/{version}", **content}
+    click.echo(json.dumps(facts, ensure_ascii=False))

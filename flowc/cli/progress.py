@@ -41,7 +41,10 @@ def reporter(style: str, as_json: bool) -> Reporter:
         context = click.get_current_context(silent=True)
         dumb = context is not None and context.color is False
         style = "rich" if sys.stderr.isatty() and not dumb else "plain"
-    return {"rich": Live, "plain": Plain, "none": Quiet}[style]()
+    reporters: dict[str, type[Live] | type[Plain] | type[Quiet]] = {
+        "rich": Live, "plain": Plain, "none": Quiet,
+    }  # fmt: skip
+    return reporters[style]()
 
 
 def values(metrics: Mapping[str, float]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from flowc.graph.graph import Graph, Node
-from flowc_runtime.dims import Dim, Poly, bind
+from flowc_runtime.dims import Dim, NamedSize, Poly, bind
 
 
 def bind_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
@@ -30,7 +30,7 @@ def _bind_node(node: Node, sizes: Mapping[str, int]) -> Node:
 
 
 def _bind_value(value: Any, sizes: Mapping[str, int]) -> Any:
-    if isinstance(value, Poly):
+    if isinstance(value, (Poly, NamedSize)):
         return bind(value, sizes)
     if isinstance(value, tuple):
         return tuple(_bind_value(item, sizes) for item in value)

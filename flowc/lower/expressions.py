@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowc.lower import errors
 from flowc.lower.arithmetic import binary_tensors, broadcast_warning
 from flowc.lower.indexing import index_value
+from flowc.lower.limits import MAX_ITEMS, small_list, small_number
 from flowc.lower.scope import Scope
 from flowc.lower.values import (
     POISON,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 MAX_EXPONENT = 64  # of compile-time powers, so that a short text cannot ask for a huge number
 
-MAX_INTEGER = 2**63
-
 
 def evaluate(lw: Lowerer, expr: t.Expr, scope: Scope) -> Any:
     match expr:
@@ -37,9 +36,9 @@ def evaluate(lw: Lowerer, expr: t.Expr, scope: Scope) -> Any:
         case t.Name():
             return look_up(lw, expr, scope)
         case t.TupleExpr():
-            return tuple(lw.evaluate(item, scope) for item in expr.items)
+            return _items(lw, expr, scope, tuple)
         case t.ListExpr():
-            return [lw.evaluate(item, scope) for item in expr.items]
+            return _items(lw, expr, scope, list)
         case t.Unary():
             return _unary(lw, expr, lw.arg(expr.operand, scope))
         case t.Binary():
@@ -54,6 +53,14 @@ def evaluate(lw: Lowerer, expr: t.Expr, scope: Scope) -> Any:
             return index_value(lw, expr, scope)
         case t.Scan():
             return lw.scan(expr, scope)
+    return POISON
+
+
+def _items(lw: Lowerer, expr: t.TupleExpr | t.ListExpr, scope: Scope, kind: type) -> Any:
+    items = kind([lw.evaluate(item, scope) for item in expr.items])
+    if small_list(items):
+        return items
+    lw.report(errors.list_too_long(expr.span, MAX_ITEMS))
     return POISON
 
 
@@ -175,7 +182,7 @@ def _numbers(lw: Lowerer, op: str, left: Arg, right: Arg, span: Span) -> Any:
         return POISON
     try:
         result = rule(left.value, right.value)
-        if isinstance(result, int) and abs(result) > MAX_INTEGER:
+        if is_number(result) and not small_number(result):
             raise OverflowError
         return result
     except NotExact as not_exact:

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from flowc.diagnostic import Diagnostic, Label, Limit, Sink
+from flowc.diagnostic import MAX_REPORTED, Diagnostic, Label, Limit, Sink, Stop
 from flowc.graph.builder import Builder, Value
 from flowc.graph.graph import Graph, Origin, Ref
-from flowc.lower import calls, errors, expressions, scans, statements
+from flowc.lower import calls, errors, expressions, limits, scans, statements
+from flowc.lower.limits import Budget
 from flowc.lower.scope import Scope
 from flowc.lower.values import POISON, Arg, Tensor
 from flowc.source import Span
@@ -18,10 +19,6 @@ from flowc.syntax import tree as t
 from flowc_runtime.dims import Dim
 from flowc_runtime.ops.op import Reject
 from flowc_runtime.types import TensorType
-
-MAX_STATEMENTS = 100_000  # executed in one lowering, unrolled `repeat`s included
-MAX_CALL_DEPTH = 60
-MAX_ELEMENTS = 2**40  # of one tensor
 
 
 @dataclass(slots=True)
@@ -90,7 +87,9 @@ class Lowerer:
     bound: dict[Span, str] = field(default_factory=dict)  # bindings that somebody should read
     counters: dict[tuple[str, ...], int] = field(default_factory=dict)
     sharing: bool = False  # inside a layer instance: parameters may be met again
-    executed: int = 0
+    budget: Budget = field(default_factory=Budget)
+    systems: dict[tuple[bool, str], Tensor] = field(default_factory=dict)
+    at: Span | None = None  # the latest expression or statement
 
     def continued(self, graph: Graph) -> Lowerer:
         """A lowering that goes on from a graph which began as this one's, with state of its own."""
@@ -101,15 +100,29 @@ class Lowerer:
             initials=dict(self.initials),
             variables=dict(self.variables),
             counters=dict(self.counters),
+            budget=Budget(),
+            systems=dict(self.systems),
         )
 
     # --- the ways in ---------------------------------------------------------------------------
 
     def evaluate(self, expr: t.Expr, scope: Scope) -> Any:
-        return expressions.evaluate(self, expr, scope)
+        self._descend(expr.span)
+        try:
+            return expressions.evaluate(self, expr, scope)
+        finally:
+            self.budget.depth -= 1
 
     def execute(self, body: Sequence[t.Statement], scope: Scope) -> Arg | None:
-        return statements.execute(self, body, scope)
+        for statement in body:
+            self._descend(statement.span)
+            try:
+                returned = statements.execute_one(self, statement, scope)
+            finally:
+                self.budget.depth -= 1
+            if returned is not None:
+                return returned
+        return None
 
     def call(self, function: Any, span: Span, positional: Sequence[Arg],
              named: Mapping[str, Arg], expr: t.Expr | None = None) -> Any:
@@ -143,7 +156,7 @@ class Lowerer:
         except Reject as reject:
             self.report(errors.rejected(op, reject, args, span, self))
             return POISON
-        if not self._fits(result.type):
+        if not limits.fits(result.type):
             self.report(errors.tensor_too_large(span, result.type))
             return POISON
         return Tensor(result, self.level)
@@ -173,19 +186,15 @@ class Lowerer:
 
     def system(self, name: str) -> Tensor:
         """The system input `seed` or `step`, an `i64[]` of the program itself."""
-        root = self.levels[0].builder
-        for node in root.nodes:
-            if node.op == "input" and node.attrs["name"] == name:
-                return Tensor(root.value(Ref(node.id)), 0)
-        return Tensor(root.input(name, TensorType("i64")), 0)
+        key = (self.levels[0] is self.initial, name)
+        if key not in self.systems:
+            value = self.levels[0].builder.input(name, TensorType("i64"))
+            self.systems[key] = Tensor(value, 0)
+        return self.systems[key]
 
     def origin(self, span: Span) -> Origin:
         """The author's own line, even where the node is made by the library."""
         return Origin(self.authors_span(span), ".".join(self.path))
-
-    def _fits(self, type: TensorType) -> bool:
-        size = type.size
-        return not isinstance(size, int) or size <= MAX_ELEMENTS
 
     # --- names of parameters -------------------------------------------------------------------
 
@@ -193,6 +202,10 @@ class Lowerer:
     def inside(self, *components: str) -> Iterator[None]:
         """Lowers under a longer path."""
         outer, self.path = self.path, [*self.path, *(c for c in components if c)]
+        if sum(map(len, self.path)) > limits.MAX_PATH:
+            assert self.at is not None
+            where = self.authors_span(self.at)
+            raise Limit(errors.path_too_long(self.path, where, limits.MAX_PATH))
         statement, self.statement = self.statement, Statement()
         try:
             yield
@@ -229,23 +242,41 @@ class Lowerer:
     def report(self, diagnostic: Diagnostic) -> None:
         """Reports a mistake; one that shows inside the library is shown at the author's call."""
         label = diagnostic.label
-        if label is None:
-            self.sink.report(diagnostic)
-            return
-        own = self.authors_span(label.span)
-        if own != label.span:
+        own = self.authors_span(label.span) if label else None
+        if own is not None and label is not None and own != label.span:
             diagnostic = errors.at_call(diagnostic, own, self.frames)
         self.sink.report(diagnostic)
+        if diagnostic.severity == "error":
+            self.budget.complaints += 1
+            full = len(self.sink.errors) >= MAX_REPORTED
+            if full or self.budget.complaints >= limits.MAX_COMPLAINTS:
+                raise Stop
 
-    def count_statement(self, span: Span) -> None:
-        self.executed += 1
-        if self.executed > MAX_STATEMENTS:
-            raise Limit(errors.too_much_work(self.authors_span(span), MAX_STATEMENTS))
+    def spend(self, amount: int, span: Span) -> None:
+        """Counts work, and ends the lowering when it was too much."""
+        self.budget.work += amount
+        if self.budget.work > limits.MAX_WORK:
+            raise Limit(errors.too_much_work(self.authors_span(span), limits.MAX_WORK))
+
+    def foresee(self, amount: int, span: Span) -> None:
+        """Ends the lowering at once where so much more work is to come."""
+        if self.budget.work + amount > limits.MAX_WORK:
+            where = self.authors_span(span)
+            total = self.budget.work + amount
+            raise Limit(errors.unrolls_too_far(where, total, limits.MAX_WORK))
+
+    def _descend(self, span: Span) -> None:
+        self.spend(1, span)
+        self.at = span
+        self.budget.depth += 1
+        if self.budget.depth > limits.MAX_DEPTH:
+            raise Limit(errors.too_deep(self.authors_span(span), limits.MAX_DEPTH))
 
     @contextmanager
     def frame(self, call: Span, block: str) -> Iterator[None]:
-        if len(self.frames) >= MAX_CALL_DEPTH:
-            raise Limit(errors.too_deep_calls(self.authors_span(call), block, MAX_CALL_DEPTH))
+        if len(self.frames) >= limits.MAX_CALLS:
+            chain = [frame.block for frame in self.frames]
+            raise Limit(errors.too_many_calls(self.authors_span(call), block, chain))
         self.frames.append(Frame(call, block))
         try:
             yield

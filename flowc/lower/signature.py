@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flowc.graph.builder import Value
 from flowc.lower import errors
 from flowc.lower.arithmetic import to_tensor
+from flowc.lower.limits import fits
 from flowc.lower.scope import Binding, Scope
 from flowc.lower.values import (
     POISON,
@@ -244,7 +245,7 @@ def declared_type(lw: Lowerer, type: t.TensorTypeExpr, scope: Scope) -> TensorTy
     """The type of an `input`, `param` or `state`; dimensions with a size are bound by name."""
     dtype = type.dtype.text
     binding = scope.find(dtype)
-    if dtype not in DTYPES and binding is not None and binding.value in DTYPES:
+    if dtype not in DTYPES and binding is not None and isinstance(binding.value, str):
         dtype = binding.value
     if dtype not in DTYPES:
         lw.report(errors.unknown_dtype(type.dtype))
@@ -256,7 +257,7 @@ def declared_type(lw: Lowerer, type: t.TensorTypeExpr, scope: Scope) -> TensorTy
             return None
         shape.append(dim)
     declared = TensorType(dtype, tuple(shape))
-    if not lw._fits(declared):
+    if not fits(declared):
         lw.report(errors.tensor_too_large(type.span, declared))
         return None
     return declared

@@ -40,17 +40,8 @@ PLACES: dict[type, tuple[str, ...]] = {
 BOUNDARIES = ("model", "block", "optimizer", "schedule", "scan", "function")
 
 
-def execute(lw: Lowerer, body: Sequence[t.Statement], scope: Scope) -> Arg | None:
-    """Lowers statements until one returns (or yields); what it returned, or None."""
-    for statement in body:
-        lw.count_statement(statement.span)
-        returned = _execute_one(lw, statement, scope)
-        if returned is not None:
-            return returned
-    return None
-
-
-def _execute_one(lw: Lowerer, statement: t.Statement, scope: Scope) -> Arg | None:
+def execute_one(lw: Lowerer, statement: t.Statement, scope: Scope) -> Arg | None:
+    """Lowers a statement; what it returns (or yields), or None."""
     if not _in_place(lw, statement, scope):
         return None
     match statement:
@@ -209,13 +200,20 @@ def _repeat(lw: Lowerer, statement: t.Repeat, scope: Scope) -> Arg | None:
         lw.report(errors.bad_count(statement.count.span, count))
         return None
     label = lw.unique(statement.index.text if statement.index else "repeat")
+    complaints, costs = lw.budget.complaints, []
     for i in range(count):
-        lw.count_statement(statement.span)
+        before = lw.budget.work
         inner = Scope("repeat", scope)
         if statement.index:
             inner.names[statement.index.text] = Binding(i, None, "index")
+        lw.spend(1, statement.span)
         with lw.inside(*label, str(i)):
             lw.execute(statement.body, inner)
+        if lw.budget.complaints > complaints:
+            break  # the other rounds would say the same
+        costs.append(lw.budget.work - before)
+        if i == 1:
+            lw.foresee((count - 2) * min(costs), statement.count.span)
     return None
 
 
@@ -229,7 +227,8 @@ def _if(lw: Lowerer, statement: t.If, scope: Scope) -> Arg | None:
     chosen, other = (statement.then, statement.orelse) if value else (
         statement.orelse, statement.then)
     for name in names_in(*other):
+        lw.spend(1, name.span)
         found = scope.find(name.text)
         if found is not None and found.span is not None:
             lw.used.add(found.span)
-    return execute(lw, chosen, scope)
+    return lw.execute(chosen, scope)

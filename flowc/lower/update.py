@@ -157,15 +157,15 @@ def run_schedule(lw: Lowerer, schedule: Configured, step: Arg) -> Any:
     scope.names["step"] = Binding(step.value)
     with lw.frame(schedule.span, definition.name.text):
         result = lw.execute(definition.body, scope)
-    value: Any = result.value if result is not None else None
-    if value is POISON:
+    rate: Any = result.value if result is not None else None
+    if rate is POISON:
         return POISON
-    if is_number(value):
-        return float(value)
-    if not isinstance(value, Tensor) or value.type.rank:
-        lw.report(errors.schedule_result(schedule.span, value))
+    if is_number(rate):
+        return float(rate)
+    if not isinstance(rate, Tensor) or rate.type.rank:
+        lw.report(errors.schedule_result(schedule.span, rate))
         return POISON
-    return value
+    return rate
 
 
 def _update(

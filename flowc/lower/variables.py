@@ -127,7 +127,7 @@ def set_next(lw: Lowerer, statement: t.Next, scope: Scope) -> None:
         return
     if found.span is not None:
         lw.used.add(found.span)
-    path = next(p for p, v in lw.variables.items() if v.tensor == found.value)
+    path = lw.levels[0].builder.nodes[found.value.value.ref.node].attrs["path"]
     if lw.level > 0:
         lw.report(errors.next_in_scan(statement))
         return

@@ -12,8 +12,10 @@ from flowc.passes.dead_code import dead_code
 from flowc.passes.fold import fold
 from flowc.passes.fold_transposes import fold_transposes
 from flowc.passes.fuse import fuse
+from flowc.passes.hoist import hoist
 from flowc.passes.join_slices import join_slices
 from flowc.passes.simplify import simplify
+from flowc.passes.sink import sink
 from flowc.passes.split_reductions import split_reductions
 
 PASSES: tuple[Pass, ...] = (
@@ -23,6 +25,11 @@ PASSES: tuple[Pass, ...] = (
     simplify,
     join_slices,
     fold_transposes,
+    cse,
+    dead_code,
+    hoist,
+    sink,
+    simplify,
     cse,
     dead_code,
     split_reductions,

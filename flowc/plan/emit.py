@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowc_runtime.plan import Buffer, Constant, Instruction, Plan, Port, Program, Variable
-
 from flowc.graph.graph import Graph, Node
 from flowc.plan.memory import aligned
 from flowc.plan.places import Place, constant_home, variable_home
 from flowc.plan.planned import Planned, plan_graph
 from flowc.plan.steps import Step
+from flowc_runtime.plan import Buffer, Constant, Instruction, Plan, Port, Program, Variable
+from flowc_runtime.planfile import check_plan
+from flowc_runtime.types import TensorType
 
 Address = tuple[str, int]  # a space and the byte offset in it
 
@@ -48,7 +49,7 @@ def make_plan(
         name: make_program(name, graph, (sizes or {}).get(name, {}), layout)
         for name, graph in sorted(programs.items())
     }
-    return Plan(
+    plan = Plan(
         model,
         source_hash,
         layout.variables,
@@ -59,6 +60,8 @@ def make_plan(
         device,
         dict(settings or {}),
     )
+    check_plan(plan)
+    return plan
 
 
 def make_layout(graphs: Iterable[Graph]) -> Layout:
@@ -90,12 +93,12 @@ def _addressed(variables: Mapping[str, Node], constants: Mapping[str, Node]) -> 
     kind_then_path = sorted(variables, key=lambda p: (_KINDS.index(variables[p].attrs["kind"]), p))
     for path in kind_then_path:
         node = variables[path]
-        held.append(Variable(path, node.attrs["kind"], node.type, end))
+        held.append(Variable(path, node.attrs["kind"], _bound(node.type), end))
         homes[variable_home(path)] = ("variables", end)
         end += aligned(node.type.bytes)
     constants_end = 0
     for home, node in constants.items():
-        written.append(Constant(node.type, constants_end, node.attrs["value"]))
+        written.append(Constant(_bound(node.type), constants_end, _plain(node.attrs["value"])))
         homes[home] = ("constants", constants_end)
         constants_end += aligned(node.type.bytes)
     return Layout(tuple(held), end, tuple(written), constants_end, homes)
@@ -107,6 +110,17 @@ def _all_nodes(graph: Graph) -> Iterator[Node]:
         yield node
         if node.body is not None:
             yield from _all_nodes(node.body)
+
+
+def _bound(type: TensorType) -> TensorType:
+    return TensorType(type.dtype, type.sizes)
+
+
+def _plain(value: Any) -> Any:
+    """An attribute as the plan holds it: a size's name, which integers may carry, stays behind."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 @dataclass
@@ -142,7 +156,7 @@ class _Emitter:
             step.op,
             tuple(map(self._buffer, step.operands)),
             tuple(map(self._buffer, step.results)),
-            step.attrs,
+            {name: _plain(value) for name, value in step.attrs.items()},
             self._scratch(step) if step.scratch_bytes else 0,
             step.scratch_bytes,
             cost.flops,
@@ -155,8 +169,9 @@ class _Emitter:
     def _body(self, step: Step, program: str) -> Program:
         """The loop of a scan: its arena is the scratch, its carries are the scan's results."""
         assert step.body is not None
-        lent = {f"c{k}": self._address(p) for k, p in enumerate(step.results)}
-        captured = step.operands[step.attrs["sequences"] + step.attrs["carries"] :]
+        sequences, carries = step.attrs["sequences"], step.attrs["carries"]
+        lent = {f"c{k}": self._address(p) for k, p in enumerate(step.results[:carries])}
+        captured = step.operands[sequences + carries :]
         lent |= {f"k{k}": self._address(p) for k, p in enumerate(captured)}
         base = self._scratch(step) if step.scratch_bytes else 0
         inside = _Emitter(step.body, {**self.homes, **lent}, base)
@@ -170,7 +185,7 @@ class _Emitter:
         if place not in self.numbers:
             self.numbers[place] = len(self.buffers)
             space, offset = self._address(place)
-            self.buffers.append(Buffer(space, offset, place.type))
+            self.buffers.append(Buffer(space, offset, _bound(place.type)))
         return self.numbers[place]
 
     def _address(self, place: Place) -> Address:

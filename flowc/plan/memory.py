@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-
-from flowc_runtime.plan import ALIGNMENT_BYTES
 
 from flowc.plan.places import Place
 from flowc.plan.steps import Draft, Step
+from flowc_runtime.plan import ALIGNMENT_BYTES
 
 MAX_SEARCHED_BLOCKS = 1_500  # above it only the fastest way of packing is tried
 
@@ -134,15 +133,12 @@ def pack(blocks: Sequence[Block]) -> tuple[list[int], int]:
     return best
 
 
-def lower_bound(blocks: Iterable[Block]) -> int:
+def lower_bound(blocks: Sequence[Block]) -> int:
     """The largest sum of bytes that live at once: no layout needs less."""
-    changes = sorted(
-        change
-        for block in blocks
-        for change in ((block.start, 1, aligned(block.bytes)), (block.end, 2, -aligned(block.bytes)))
-    )
+    begins = [(block.start, 1, aligned(block.bytes)) for block in blocks]
+    ends = [(block.end, 2, -aligned(block.bytes)) for block in blocks]
     live = peak = 0
-    for _, _, bytes in changes:
+    for _, _, bytes in sorted(begins + ends):
         live += bytes
         peak = max(peak, live)
     return peak

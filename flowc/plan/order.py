@@ -27,7 +27,8 @@ def linear_order(draft: Draft, last: Iterable[int]) -> tuple[int, ...]:
     for way in (_as_listed, _before_use, _greedy):
         first = way(draft, waits, early, [])
         candidates.append(first + way(draft, waits, sorted(late), first))
-    return tuple(min(candidates, key=lambda order: peak_bytes(draft, order)))
+    peaks = [peak_bytes(draft, order) for order in candidates]
+    return tuple(candidates[peaks.index(min(peaks))])
 
 
 def peak_bytes(draft: Draft, order: Sequence[int]) -> int:

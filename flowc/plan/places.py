@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flowc_runtime.types import TensorType
-
 from flowc.graph.graph import Node
+from flowc_runtime.types import TensorType
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +83,11 @@ def _contiguous_start(node: Node, operand: TensorType) -> int | None:
 
     That is so where all axes before one are cut to a single index, and all after it are whole.
     """
-    attrs, shape = node.attrs, node.type.sizes
+    shape, ranges = node.type.sizes, ("starts", "stops", "steps")
     start, stride, cut = 0, operand.storage.itemsize, False
     for axis in reversed(range(operand.rank)):
         size = operand.sizes[axis]
-        first, _, step = slice(*(attrs[k][axis] for k in ("starts", "stops", "steps"))).indices(size)
+        first, _, step = slice(*(node.attrs[k][axis] for k in ranges)).indices(size)
         if (cut and shape[axis] != 1) or (step != 1 and shape[axis] != 1):
             return None
         cut = cut or shape[axis] != size

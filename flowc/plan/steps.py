@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from flowc.graph.graph import NOWHERE, Origin
+from flowc.plan.places import Place, Storage
 from flowc_runtime.blocking import fused_scratch_bytes
 from flowc_runtime.expression import Expression, parse_expression
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.ops.op import Cost, Types
 from flowc_runtime.types import TensorType
-
-from flowc.graph.graph import NOWHERE, Origin
-from flowc.plan.places import Place, Storage
 
 if TYPE_CHECKING:
     from flowc.plan.planned import Planned

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
 
+from flowc.source import Span
 from flowc.syntax import tree as t
 
 _INDENT = "  "
@@ -44,7 +45,7 @@ def _parts(node: Any) -> tuple[list[str], list[tuple[str, Any]]]:
     below: list[tuple[str, Any]] = []
     for entry in fields(node):
         value = getattr(node, entry.name)
-        if entry.name == "span" or value is None:
+        if isinstance(value, Span) or value is None:
             continue
         items = value if isinstance(value, tuple) else (value,)
         if all(_is_inline(item) for item in items):
@@ -63,5 +64,5 @@ def _is_inline(value: Any) -> bool:
 def _leaf(value: Any) -> str:
     if isinstance(value, t.Name):
         return value.text
-    plain = value.value if isinstance(value, _LEAVES) else value
+    plain = value.value if isinstance(value, t.Number | t.String | t.Bool) else value
     return json.dumps(plain, ensure_ascii=False)

@@ -55,6 +55,8 @@ def _wanted(accepted: set[str]) -> list[str]:
         return ["an item of a file, such as `model` or `data`"]
     if accepted >= _STATEMENT:
         return ["a statement"]
+    if "REPLICATE" in accepted:
+        return ["a line of `place`, such as `replicate over worker`"]
     wanted = []
     if accepted >= _STARTS_VALUE:
         accepted -= _STARTS_VALUE
@@ -64,6 +66,8 @@ def _wanted(accepted: set[str]) -> list[str]:
     elif "STARSTAR" in accepted:
         accepted -= {"STARSTAR", "STAR", "INT", "FLOAT", "NAME"}
         wanted.append("a path")
+    elif "DOTDOT" in accepted:
+        accepted -= {"DOTDOT", "DOT"}
     if accepted == {"EQUAL", "COMMA", "LPAR"}:  # behind a name that starts a statement
         accepted = {"EQUAL"}
     return wanted + sorted(map(_spell, accepted), key=_likely)

@@ -98,8 +98,7 @@ class Parsing:
 
     def _feed_spoiled(self, body: int) -> bool:
         """Stand a mark in for the head of the statement, if a body may follow here at all."""
-        height = self.automaton.height
         if not self.automaton.feed(Token("SPOILED", "", self.tokens[body].span)):
             return False
-        self.statements[-1] = _Statement(body, height, spoiled=True)
+        self.statements[-1] = _Statement(body, self.automaton.height - 1, spoiled=True)
         return True

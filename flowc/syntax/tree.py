@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 from flowc.source import Source, Span
 
@@ -116,7 +116,7 @@ class Index:
 
     span: Span
     value: Expr
-    items: tuple[Union[Expr, Slice], ...]  # noqa: UP007
+    items: tuple[Expr | Slice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +149,10 @@ class Missing:
     span: Span
 
 
-Expr = Union[  # noqa: UP007
-    Number, String, Bool, Name, TupleExpr, ListExpr, Unary, Binary, Pipe, Call, Attribute,
-    Index, Scan, Missing,
-]
+Expr: TypeAlias = (
+    "Number | String | Bool | Name | TupleExpr | ListExpr | Unary | Binary | Pipe"
+    " | Call | Attribute | Index | Scan | Missing"
+)
 
 # --- types ------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class TensorTypeExpr:
 
     span: Span
     dtype: Name
-    dims: tuple[Union[Expr, NamedDim, Ellipsis_], ...]  # noqa: UP007
+    dims: tuple[Expr | NamedDim | Ellipsis_, ...]
 
 
 # --- statements -------------------------------------------------------------------------------
@@ -300,10 +300,10 @@ class If:
     orelse: tuple[Statement, ...]
 
 
-Statement = Union[  # noqa: UP007
-    Input, Param, State, Next, Layer, Output, Loss, Metric, Assert, Return, Yield, Bind,
-    LocalFunction, Repeat, If,
-]
+Statement: TypeAlias = (
+    "Input | Param | State | Next | Layer | Output | Loss | Metric | Assert | Return"
+    " | Yield | Bind | LocalFunction | Repeat | If"
+)
 
 # --- items of a file --------------------------------------------------------------------------
 
@@ -477,7 +477,7 @@ class Sync:
     value: Expr
 
 
-PlaceStatement = Union[Replicate, Spread, Shard, Stage, Pipeline, Sync]  # noqa: UP007
+PlaceStatement: TypeAlias = "Replicate | Spread | Shard | Stage | Pipeline | Sync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,9 +486,10 @@ class Place:
     statements: tuple[PlaceStatement, ...]
 
 
-Item = Union[  # noqa: UP007
-    Version, Hyper, Import, Block, Optimizer, Schedule, Model, Data, Train, Place,
-]
+Item: TypeAlias = (
+    "Version | Hyper | Import | Block | Optimizer | Schedule | Model | Data | Train"
+    " | Place"
+)
 
 
 @dataclass(frozen=True, slots=True)

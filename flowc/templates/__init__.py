@@ -38,6 +38,6 @@ TEMPLATES = {
         Template("mlp", "A perceptron tells three spiral arms apart.", samples.arms),
         Template("cnn", "A convolutional network tells shapes in pictures apart.", samples.shapes),
         Template("rnn", "A recurrent network foretells how a noisy wave goes on.", samples.waves),
-        Template("linreg", "A straight line through size, rooms and age of flats.", samples.flats),
+        Template("linreg", "A straight line foretells what a flat costs.", samples.flats),
     )
 }

@@ -67,16 +67,16 @@ def waves() -> dict[str, bytes]:
 
 
 def flats() -> dict[str, bytes]:
-    """Flats with a size in square metres, rooms, an age in years, and a price in thousands."""
+    """Flats: area in 100 square metres, rooms, age in decades, and a price in 100,000."""
     rng = np.random.default_rng(SEED)
     rooms = rng.integers(1, 7, 400)
-    size = 12 + 19 * rooms + rng.normal(0, 6, 400)
-    age = rng.integers(0, 90, 400)
-    price = 40 + 3.1 * size + 5 * rooms - 0.8 * age + rng.normal(0, 8, 400)
+    area = 0.12 + 0.19 * rooms + rng.normal(0, 0.06, 400)
+    age = rng.uniform(0, 9, 400)
+    price = 0.4 + 3.1 * area + 0.2 * rooms - 0.08 * age + rng.normal(0, 0.1, 400)
     rows = [
-        f"{s:.1f},{r},{a},{p:.1f}" for s, r, a, p in zip(size, rooms, age, price, strict=True)
+        f"{a:.3f},{r},{d:.1f},{p:.3f}" for a, r, d, p in zip(area, rooms, age, price, strict=True)
     ]
-    return {"flats.csv": _csv("size,rooms,age,price", rows)}
+    return {"flats.csv": _csv("area,rooms,age,price", rows)}
 
 
 def _csv(header: str, rows: Sequence[str]) -> bytes:

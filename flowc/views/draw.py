@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from flowc.graph.graph import Graph, Ref
+from flowc.graph.graph import Graph
 from flowc.views.groups import VARIABLES, Group, by_path, each_alone, first_view_depth
-from flowc.views.items import Item, constant_texts, items_of
+from flowc.views.items import Flow, Item, Use, flow_of
 from flowc.views.picture import Arrow, Box, Picture
 
 EVERYTHING = 0  # the depth at which every node has a box of its own
 WORDS_WIDTH = 46  # characters of a line in a box
 SHOWN_OPS = 4
 SHOWN_TYPES = 2
+_TAKEN = {"x": "element", "c": "carry", "k": "captured"}  # see flowc/graph/scan.py
+_GIVEN = {"c": "next carry", "y": "yield"}
 
 
 def draw_graph(graph: Graph, title: str, depth: int | None = None) -> Picture:
@@ -22,11 +25,15 @@ def draw_graph(graph: Graph, title: str, depth: int | None = None) -> Picture:
     None takes the depth that gives a picture one can take in; EVERYTHING groups nothing. Below
     the picture stand the bodies of the scans that are boxes of their own.
     """
-    items = items_of(graph)
-    chosen = first_view_depth(items) if depth is None else depth
-    groups = each_alone(items) if chosen == EVERYTHING else by_path(items, chosen)
-    sketch = _Sketch(graph, items, groups)
-    inner = [_body(items, group, chosen) for group in groups]
+    return draw_flow(flow_of(graph), title, depth)
+
+
+def draw_flow(flow: Flow, title: str, depth: int | None = None) -> Picture:
+    """`draw_graph` for what is no graph but flows like one."""
+    chosen = first_view_depth(flow.items) if depth is None else depth
+    groups = each_alone(flow.items) if chosen == EVERYTHING else by_path(flow.items, chosen)
+    sketch = _Sketch(flow, groups)
+    inner = [_body(flow.items, group, chosen) for group in groups]
     return Picture(title, tuple(sketch.boxes), sketch.arrows(), tuple(p for p in inner if p))
 
 
@@ -37,7 +44,21 @@ def _body(items: Mapping[int, Item], group: Group, depth: int) -> Picture | None
         return None
     body = scans[0].body
     assert body is not None
-    return draw_graph(body, f"one round of %{scans[0].id}, the {scans[0].name}", depth)
+    return draw_flow(_explained(flow_of(body)), f"one round of the {scans[0].name}", depth)
+
+
+def _explained(flow: Flow) -> Flow:
+    """The flow of a scan's body, where `x0` says that it is an element, `c0` a carry, and so on."""
+    items = {
+        number: replace(item, name=_role(item.name, _TAKEN)) if item.kind == "input" else item
+        for number, item in flow.items.items()
+    }
+    results = tuple(r._replace(name=_role(r.name, _GIVEN)) for r in flow.results)
+    return Flow(items, results, flow.updates)
+
+
+def _role(name: str, roles: Mapping[str, str]) -> str:
+    return f"{roles[name[0]]} {name}" if name[:1] in roles else name
 
 
 def _shows_more(scan: Item, depth: int) -> bool:
@@ -49,19 +70,19 @@ def _shows_more(scan: Item, depth: int) -> bool:
 class _Sketch:
     """The boxes of a picture, and which of them each item lies in."""
 
-    def __init__(self, graph: Graph, items: Mapping[int, Item], groups: Sequence[Group]):
-        self.items = items
+    def __init__(self, flow: Flow, groups: Sequence[Group]):
+        self.items = flow.items
         self.boxes: list[Box] = []
         self.box_of: dict[int, int] = {}
         self.flows: dict[tuple[int, int], dict[str, None]] = defaultdict(dict)
-        leaving = _leaving(graph, items, groups)
+        leaving = _leaving(flow, groups)
         for group in groups:
             for member in group.members:
                 self.box_of[member] = len(self.boxes)
-            self.boxes.append(_box(items, group, leaving))
+            self.boxes.append(_box(flow.items, group, leaving))
         self._join_items()
-        self._add_outputs(graph)
-        self._add_updates(graph)
+        self._add_outputs(flow)
+        self._add_updates(flow)
 
     def arrows(self) -> tuple[Arrow, ...]:
         return tuple(Arrow(s, t, "\n".join(texts)) for (s, t), texts in self.flows.items())
@@ -69,54 +90,48 @@ class _Sketch:
     def _join_items(self) -> None:
         for number, item in self.items.items():
             for use in item.uses:
-                self._join(use.item, use.result, self.box_of[number])
+                self._join(use, self.box_of[number])
 
-    def _join(self, item: int, result: int, target: int) -> None:
-        source = self.box_of[item]
+    def _join(self, use: Use, target: int) -> None:
+        source = self.box_of[use.item]
         if source != target:
-            operand = self.items[item]
+            operand = self.items[use.item]
             name = f"{operand.name}: " if operand.kind in (*VARIABLES, "input") else ""
-            self.flows[source, target][f"{name}{operand.types[result]}"] = None
+            self.flows[source, target][f"{name}{operand.types[use.result]}"] = None
 
-    def _add_outputs(self, graph: Graph) -> None:
-        constants = constant_texts(graph)
-        for output in graph.outputs:
-            type_text = str(graph.type_of(output.value))
-            fixed = constants.get(output.value.node)
-            lines = (output.name, type_text) if fixed is None else (output.name, f"= {fixed}")
-            self.boxes.append(Box("output", lines, f"output {output.name}\n{type_text}"))
-            if fixed is None:
-                self._join(*output.value, len(self.boxes) - 1)
+    def _add_outputs(self, flow: Flow) -> None:
+        for result in flow.results:
+            value = f"= {result.constant}" if result.use is None else result.type
+            hover = f"output {result.name}\n{result.type}"
+            self.boxes.append(Box("output", (shorten(result.name), value), hover))
+            if result.use is not None:
+                self._join(result.use, len(self.boxes) - 1)
 
-    def _add_updates(self, graph: Graph) -> None:
+    def _add_updates(self, flow: Flow) -> None:
         """One box for all next values that come out of the same box."""
-        coming: dict[int, list[tuple[str, Ref]]] = defaultdict(list)
-        for update in graph.updates:
-            if update.value.node in self.box_of:
-                path = str(graph.nodes[update.variable].attrs["path"])
-                coming[self.box_of[update.value.node]].append((path, update.value))
+        coming: dict[int, list[tuple[str, Use]]] = defaultdict(list)
+        for path, use in flow.updates:
+            coming[self.box_of[use.item]].append((path, use))
         for updates in coming.values():
             paths = [path for path, _ in updates]
-            name = f"next {paths[0]}" if len(paths) == 1 else f"next values of {len(paths)} variables"
+            name = f"next values of {len(paths)} variables" if paths[1:] else f"next {paths[0]}"
             self.boxes.append(Box("update", (shorten(name),), "\n".join(["next", *paths])))
-            for _, value in updates:
-                self._join(*value, len(self.boxes) - 1)
+            for _, use in updates:
+                self._join(use, len(self.boxes) - 1)
 
 
-def _leaving(
-    graph: Graph, items: Mapping[int, Item], groups: Sequence[Group]
-) -> dict[int, list[str]]:
+def _leaving(flow: Flow, groups: Sequence[Group]) -> dict[int, list[str]]:
     """By item, the types of those of its results that something outside of its group needs."""
     group_of = {member: at for at, group in enumerate(groups) for member in group.members}
-    wanted = {Ref(*ref) for ref in graph.roots}
-    for number, item in items.items():
-        for use in item.uses:
-            if group_of[use.item] != group_of[number]:
-                wanted.add(Ref(use.item, use.result))
+    wanted = {result.use for result in flow.results if result.use is not None}
+    wanted.update(use for _, use in flow.updates)
+    for number, item in flow.items.items():
+        wanted.update(use for use in item.uses if group_of[use.item] != group_of[number])
     leaving: dict[int, list[str]] = defaultdict(list)
-    for ref in sorted(wanted):
-        if ref.node in items and items[ref.node].kind not in VARIABLES:
-            leaving[ref.node].append(items[ref.node].types[ref.result])
+    for use in sorted(wanted):
+        item = flow.items[use.item]
+        if item.kind not in VARIABLES:
+            leaving[use.item].append(item.types[use.result])
     return leaving
 
 
@@ -128,8 +143,10 @@ def _box(items: Mapping[int, Item], group: Group, leaving: Mapping[int, list[str
     ops = [op for member in members for op in member.ops]
     lines = (group.name, listed(types, SHOWN_TYPES), _work(members), _held(members))
     gradient = all(m.gradient for m in members if m.kind not in VARIABLES)
-    name = f"gradient of {group.name}" if gradient and group.path else group.name
-    hover = "\n".join([name, *_places(members), *types, f"{len(ops)} nodes: {listed(ops, 40)}"])
+    name = f"gradient of {group.name}" if gradient else group.name
+    held = [f"{m.kind} {m.name}: {m.types[0]}" for m in members if m.kind in VARIABLES]
+    counted = f"{len(ops)} operations: {listed(ops, len(ops))}"
+    hover = "\n".join([name, *_places(members), *types, counted, *held])
     shown = tuple(shorten(line) for line in (name, *lines[1:]) if line)
     return Box("block", shown, hover, group.path, gradient)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flowc.graph.graph import Graph, Node, Ref
 from flowc.graph.text import attrs_text, value_text
@@ -15,9 +16,8 @@ CONSTANTS = ("const", "dim")
 _KERNEL_OP = re.compile(r"\S+ = (\w+)\(")
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
-    """An operand that a box has to be joined to: result number `result` of an item."""
+class Use(NamedTuple):
+    """Result number `result` of an item, where something needs it."""
 
     item: int
     result: int
@@ -43,26 +43,54 @@ class Item:
     body: Graph | None = None
 
 
-def items_of(graph: Graph) -> dict[int, Item]:
-    """An item by node number for each node that the graph's results need, constants left out."""
+class Result(NamedTuple):
+    """A named output: what gives it, or the text of the constant that it is."""
+
+    name: str
+    type: str
+    use: Use | None
+    constant: str = ""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Items by number, each after those that it uses; outputs; next values by variable path."""
+
+    items: Mapping[int, Item]
+    results: tuple[Result, ...]
+    updates: tuple[tuple[str, Use], ...]
+
+
+def flow_of(graph: Graph) -> Flow:
+    """What the results of a graph need, constants left out."""
     live = live_nodes(graph)
     constants = {n.id: value_text(n.attrs["value"]) for n in graph.nodes if n.op in CONSTANTS}
-    return {
+    items = {
         node.id: _item(node, constants)
         for node in graph.nodes
         if node.id in live and node.id not in constants
     }
-
-
-def constant_texts(graph: Graph) -> dict[int, str]:
-    """The constants of a graph as text, by node number."""
-    return {n.id: value_text(n.attrs["value"]) for n in graph.nodes if n.op in CONSTANTS}
+    results = []
+    for name, ref in graph.outputs:
+        fixed = constants.get(ref.node, "")
+        results.append(Result(name, str(graph.type_of(ref)), None if fixed else Use(*ref), fixed))
+    updates = [
+        (str(graph.nodes[u.variable].attrs["path"]), Use(*u.value))
+        for u in graph.updates
+        if u.value.node in items
+    ]
+    return Flow(items, tuple(results), tuple(updates))
 
 
 def source_line(text: str, line: int) -> str:
     """Line number `line` of a text, without its indentation; empty where there is none."""
     lines = text.split("\n")
     return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+
+
+def kernel_ops(lines: Iterable[str]) -> tuple[str, ...]:
+    """The ops of a fused kernel's lines, in order."""
+    return tuple(m[1] for line in lines if (m := _KERNEL_OP.match(line)))
 
 
 def _item(node: Node, constants: Mapping[int, str]) -> Item:
@@ -113,7 +141,7 @@ def _name(node: Node, constants: Mapping[int, str]) -> str:
 def _ops(node: Node) -> tuple[str, ...]:
     """What is computed, by catalog names; those inside a fused kernel one by one."""
     if node.op == "fused":
-        return tuple(m[1] for line in node.attrs["lines"] if (m := _KERNEL_OP.match(line)))
+        return kernel_ops(node.attrs["lines"])
     return () if node.op in ("input", "variable") else (node.op,)
 
 

@@ -8,24 +8,39 @@ from flowc.views.layers import Lattice
 
 MAX_SWEEPS = 24
 SWEEP_BUDGET = 400_000  # places and steps of arrows that all sweeps together may look at
-MAX_SWAPPED_PLACES = 1_500  # above it neighbours are not tried the other way round
+MAX_SEARCHED_PLACES = 1_500  # above it one start is tried, and no neighbours are exchanged
 
 
 def order_rows(lattice: Lattice) -> None:
     """Orders every row of the lattice in place: barycentres, down and up, keeping the best."""
-    _depth_first(lattice)
     cost = lattice.size + sum(map(len, lattice.below))
+    sweeps = min(MAX_SWEEPS, max(2, SWEEP_BUDGET // max(cost, 1)))
+    _depth_first(lattice)
+    first = _copy(lattice)
+    starts = [(first, True)]
+    if lattice.size <= MAX_SEARCHED_PLACES:
+        mirrored = [row[::-1] for row in first]
+        starts += [(first, False), (mirrored, True), (mirrored, False)]
+    tried = [_improved(lattice, rows, sweeps, down) for rows, down in starts]
+    lattice.rows = min(tried, key=lambda found: found[0])[1]
+
+
+def _improved(
+    lattice: Lattice, rows: list[list[int]], sweeps: int, down: bool
+) -> tuple[int, list[list[int]]]:
+    """The best order found in some sweeps from `rows` on, and how many arrows cross in it."""
+    lattice.rows = [list(row) for row in rows]
     best, fewest = _copy(lattice), crossings(lattice)
-    for sweep in range(min(MAX_SWEEPS, max(2, SWEEP_BUDGET // max(cost, 1)))):
+    for sweep in range(sweeps):
         if fewest == 0:
             break
-        _sweep(lattice, down=sweep % 2 == 0)
-        if lattice.size <= MAX_SWAPPED_PLACES:
+        _sweep(lattice, down=(sweep % 2 == 0) == down)
+        if lattice.size <= MAX_SEARCHED_PLACES:
             _swap_neighbours(lattice)
         found = crossings(lattice)
         if found < fewest:
             best, fewest = _copy(lattice), found
-    lattice.rows = best
+    return fewest, best
 
 
 def crossings(lattice: Lattice) -> int:

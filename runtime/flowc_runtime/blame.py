@@ -125,7 +125,7 @@ def _from_outside(plan: Plan, program: Program, number: int, flags: Flags) -> No
                 variable.kind, at, variable.path, f"held {what} before this step already"
             )
     for port in program.inputs:
-        if _overlap(program.buffers[port.buffer], buffer):
+        if program.buffers[port.buffer].meets(buffer):
             return NonFinite("input", at, port.name, f"the data hold {what}")
     return NonFinite("loss", at, "", f"is {what}")
 
@@ -199,10 +199,5 @@ def _guilty_lines(instruction: Instruction, operands: Sequence[Array]) -> dict[s
 
 def _writer(buffer: Buffer, written: Sequence[tuple[Buffer, int]]) -> int | None:
     """The instruction that last wrote into the buffer's bytes; None for what was there before."""
-    return next((k for other, k in reversed(written) if _overlap(other, buffer)), None)
+    return next((k for other, k in reversed(written) if other.meets(buffer)), None)
 
-
-def _overlap(a: Buffer, b: Buffer) -> bool:
-    if a.space != b.space:
-        return False
-    return a.offset < b.offset + b.type.bytes and b.offset < a.offset + a.type.bytes

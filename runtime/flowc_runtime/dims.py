@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 # A monomial is a sorted tuple of names (with repetition); a term is (monomial, coefficient).
 Monomial = tuple[str, ...]
@@ -58,7 +58,7 @@ class Poly:
     __repr__ = __str__
 
 
-Dim = Union[int, Poly]  # noqa: UP007  (needed at run time before Poly's methods are resolved)
+Dim: TypeAlias = "int | Poly"
 
 
 class NamedSize(int):
@@ -106,9 +106,12 @@ def divide(a: Dim, b: Dim) -> Dim:
 
 
 def bind(dim: Dim, sizes: Mapping[str, int]) -> Dim:
-    """`dim` with the named sizes put in; names that are not in `sizes` stay."""
+    """`dim` with the named sizes put in; names that are not in `sizes` stay.
+
+    A NamedSize becomes the plain integer: what is bound is past the text and its names.
+    """
     if isinstance(dim, int):
-        return dim
+        return int(dim)
     total: Dim = 0
     for monomial, coefficient in dim.terms:
         product: Dim = coefficient

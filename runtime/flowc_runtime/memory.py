@@ -6,7 +6,6 @@ import numpy as np
 
 from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import ALIGNMENT_BYTES, Buffer, Constant, Plan
-from flowc_runtime.types import TensorType
 
 
 class HostMemory:
@@ -40,10 +39,17 @@ class HostMemory:
 
 
 def constant_array(constant: Constant) -> Array:
-    """The constant's value as it is stored; raises ValueError if it does not have that shape."""
-    if constant.type.dtype != "bf16":
-        return np.asarray(constant.value, constant.type.storage)
-    bits = np.asarray(constant.value, np.float32).view(np.uint32)
+    """The constant as it is stored, one number filling it; ValueError if it has another shape."""
+    bf16 = constant.type.dtype == "bf16"
+    array = np.asarray(constant.value, np.float32 if bf16 else constant.type.storage)
+    if array.shape not in ((), constant.type.sizes):
+        raise ValueError(f"it has the shape {list(array.shape)}")
+    return _to_bf16(array) if bf16 else array
+
+
+def _to_bf16(array: Array) -> Array:
+    """The upper halves of f32, rounded to nearest, ties to even."""
+    bits = array.view(np.uint32)
     rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return (rounded >> np.uint32(16)).astype(np.uint16)
 
@@ -51,11 +57,6 @@ def constant_array(constant: Constant) -> Array:
 def same_place(a: Buffer, b: Buffer) -> bool:
     """Whether two buffers of one type are the same bytes."""
     return (a.space, a.offset) == (b.space, b.offset)
-
-
-def type_of(array: Array, like: TensorType) -> bool:
-    """Whether an array can be stored as a tensor of that type as it is."""
-    return array.dtype == like.storage and array.shape == like.sizes
 
 
 def _rounded(size: int) -> int:

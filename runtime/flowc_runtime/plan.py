@@ -14,6 +14,10 @@ SPACES = ("variables", "constants", "arena")
 PLANNERS_OPS = ("fused", "copy", "scan")  # instructions that are not in the catalog
 
 
+class PlanError(ValueError):
+    """The plan is not one that can be run; the message says where and why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """A contiguous tensor at `offset` bytes of its space.
@@ -27,6 +31,16 @@ class Buffer:
     space: str
     offset: int
     type: TensorType
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last byte."""
+        return self.offset + self.type.bytes
+
+    def meets(self, other: Buffer) -> bool:
+        """Whether the two share bytes."""
+        same_space = self.space == other.space
+        return same_space and max(self.offset, other.offset) < min(self.end, other.end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,15 +132,45 @@ def no_such_parameter(expr: t.Attribute, layer: LayerInstance, known: list[str])
     )
 
 
-def too_deep_calls(span: Span, block: str, limit: int) -> Diagnostic:
+def too_many_calls(span: Span, block: str, chain: Sequence[str]) -> Diagnostic:
+    if block in chain:
+        circle = chain[len(chain) - 1 - chain[::-1].index(block) :]
+        by_way = f" by way of `{'`, `'.join(circle[1:])}`" if len(circle) > 1 else ""
+        return Diagnostic(
+            "too-deep", f"`{block}` calls itself{by_way}, again and again", Label(span),
+            help="use `repeat` for a fixed number of rounds, `scan` to walk along a sequence",
+        )
     return Diagnostic(
-        "too-deep", f"blocks are called {limit} deep, at `{block}`", Label(span),
-        help="a block cannot call itself; use `repeat` or `scan`",
+        "too-deep", f"blocks call each other {len(chain)} deep, at `{block}`", Label(span),
+        help="use `repeat` where blocks only hand on to the next",
+    )
+
+
+def too_deep(span: Span, limit: int) -> Diagnostic:
+    return Diagnostic(
+        "too-deep", f"expressions and blocks lie inside each other more than {limit} deep",
+        Label(span), help="give inner parts a name of their own: part = ...",
+    )
+
+
+def path_too_long(path: Sequence[str], span: Span, limit: int) -> Diagnostic:
+    return Diagnostic(
+        "too-deep", f"the path of the parameters here is longer than {limit:,} characters: "
+        f"{'.'.join(path)[:40]}...", Label(span),
+        help="use shorter names, or fewer blocks inside each other",
     )
 
 
 def too_much_work(span: Span, limit: int) -> Diagnostic:
     return Diagnostic(
-        "too-large", f"the model unrolls to more than {limit:,} statements", Label(span),
+        "too-large", f"the model unrolls to more than {limit:,} expressions", Label(span),
+        help="use `scan` for long recurrences, or a smaller `repeat`",
+    )
+
+
+def unrolls_too_far(span: Span, total: int, limit: int) -> Diagnostic:
+    return Diagnostic(
+        "too-large", f"with this `repeat` the model unrolls to some {total:,} expressions; at most "
+        f"{limit:,} are taken", Label(span),
         help="use `scan` for long recurrences, or a smaller `repeat`",
     )

@@ -40,6 +40,10 @@ def inexact(op: str, left: Arg, right: Arg, span: Span, reason: str) -> Diagnost
     )
 
 
+def list_too_long(span: Span, limit: int) -> Diagnostic:
+    return Diagnostic("too-large", f"this list holds more than {limit:,} things", Label(span))
+
+
 def division_by_zero(span: Span) -> Diagnostic:
     return Diagnostic("division-by-zero", "a division by zero", Label(span))
 

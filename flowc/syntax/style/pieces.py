@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
 from flowc.source import Span
 from flowc.syntax import tree as t
+
+UP_TO_CLOSER = re.compile(r"(?:[\s,)]|#[^\n]*)*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,9 @@ def group(items: Sequence[Any], open: str = "(", close: str = ")") -> Group:
     """A group of which only the items have places."""
     if not items:
         return Group(open, items, close, 0, 0)
-    return Group(open, items, close, items[0].span.start, items[-1].span.end)
+    first, last = items[0].span, items[-1].span
+    closing = UP_TO_CLOSER.match(last.source.text, last.end) if close else None
+    return Group(open, items, close, first.start, closing.end() if closing else last.end)
 
 
 def group_behind(before: Any, open: str, items: Sequence[Any], close: str, owner: Any) -> Group:

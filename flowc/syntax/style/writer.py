@@ -10,7 +10,7 @@ from flowc.syntax import tree as t
 from flowc.syntax.style.comments import Comments, neat
 from flowc.syntax.style.expressions import EXPRESSIONS
 from flowc.syntax.style.items import ITEMS
-from flowc.syntax.style.pieces import Braces, Chain, Group, Link, Piece
+from flowc.syntax.style.pieces import UP_TO_CLOSER, Braces, Chain, Group, Link, Piece
 from flowc.syntax.style.statements import STATEMENTS
 
 WIDTH = 100
@@ -21,7 +21,6 @@ _WRITERS = {**EXPRESSIONS, **STATEMENTS, **ITEMS}
 
 _LITERALS = (t.Number, t.String, t.Bool)
 _UP_TO_BRACE = re.compile(r"(?:[^#{]|#[^\n]*)*+\{")
-_UP_TO_CLOSER = re.compile(r"(?:[\s)]|#[^\n]*)*+")
 _BLANK_LINE = re.compile(r"\n[ \t\r\f]*\n")
 
 
@@ -191,7 +190,7 @@ class Writer:
         if after is None:
             opening = _UP_TO_BRACE.match(self.text, braces.before)
             after = opening.end() if opening else braces.owner.end
-        skipped = _UP_TO_CLOSER.match(self.text, after)
+        skipped = UP_TO_CLOSER.match(self.text, after)
         return skipped.end() if skipped else after
 
     def statements(self, statements: Sequence[Any], indent: int, end: int) -> list[str]:

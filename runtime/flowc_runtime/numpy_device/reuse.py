@@ -46,7 +46,7 @@ def _fits(line: Line, name: str, result: str, walk: Blocking) -> bool:
 def _harmless(
     line: Line, position: int, result: str, last: Mapping[str, int], arrays: Mapping[str, Array]
 ) -> bool:
-    """Whether the line may write into the result's memory already, as no operand there is needed."""
+    """Whether the line may write there already, as no operand in that memory is needed."""
     for name, array in arrays.items():
         if name[0] == "i" and np.may_share_memory(array, arrays[result]):
             when = last.get(name, -1)

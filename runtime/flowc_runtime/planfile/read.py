@@ -1,15 +1,8 @@
-"""The plan as a file: versioned JSON, one instruction a line, with a hash of its content.
-
-The same plan always gives the same bytes. Reading trusts nothing: what is not exactly a plan of
-this version raises PlanError and says where.
-"""
+"""Reading a plan's file: what is not exactly a plan of this version raises PlanError."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowc_runtime.plan import (
@@ -18,52 +11,44 @@ from flowc_runtime.plan import (
     Constant,
     Instruction,
     Plan,
+    PlanError,
     Port,
     Program,
     Variable,
 )
-from flowc_runtime.plancheck import PlanError, check_plan
+from flowc_runtime.planfile.check import check_plan
+from flowc_runtime.planfile.write import VERSION_KEY, digest
 from flowc_runtime.types import TensorType, parse_type
-
-__all__ = ["PlanError", "plan_hash", "read_plan", "write_plan"]
 
 MAX_PLAN_BYTES = 256 << 20
 MAX_ITEMS = 1_000_000  # in one list of the file
 MAX_TYPE_CHARACTERS = 200
-_VERSION_KEY = "flowc_plan"
-_BROKEN = ("programs", "variables", "constants", "buffers", "instructions", "body")  # over lines
 
 Json = Any
 
 
-def write_plan(plan: Plan) -> str:
-    """The text of the plan's file."""
-    content = _plan_json(plan)
-    head = {_VERSION_KEY: plan.version, "hash": _digest(content)}
-    body = {k: v for k, v in content.items() if k != _VERSION_KEY}
-    return "".join(_lines({**head, **body}, "")) + "\n"
-
-
-def plan_hash(plan: Plan) -> str:
-    """The sha256 of the plan's content, as its file states it."""
-    return _digest(_plan_json(plan))
-
-
 def read_plan(text: str) -> Plan:
     """The plan that a file's text holds, checked throughout; raises PlanError."""
+    try:
+        return _read(text)
+    except RecursionError as reason:
+        raise PlanError("this is no plan: it is nested too deeply") from reason
+
+
+def _read(text: str) -> Plan:
     if len(text) > MAX_PLAN_BYTES:
         raise PlanError(f"the file is larger than {MAX_PLAN_BYTES >> 20} MiB")
     content = _parse(text)
-    version = content.pop(_VERSION_KEY, None)
+    version = content.pop(VERSION_KEY, None)
     if type(version) is not int or version < 1:
-        raise PlanError(f"this is no plan: it has no version under `{_VERSION_KEY}`")
+        raise PlanError(f"this is no plan: it has no version under `{VERSION_KEY}`")
     if version > PLAN_VERSION:
         raise PlanError(
             f"the plan has version {version}, and this flowc reads up to version {PLAN_VERSION}: "
             "use the flowc that made it, or compile the model again"
         )
     stated = content.pop("hash", None)
-    if stated != _digest({_VERSION_KEY: version, **content}):
+    if stated != digest({VERSION_KEY: version, **content}):
         raise PlanError("the content does not match its hash: the file was damaged or edited")
     plan = _read_content(content)
     check_plan(plan)
@@ -73,8 +58,6 @@ def read_plan(text: str) -> Plan:
 def _parse(text: str) -> dict[str, Json]:
     try:
         content = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
-    except RecursionError as reason:
-        raise PlanError("this is no plan: it is nested too deeply") from reason
     except ValueError as reason:
         raise PlanError(f"this is no plan: {reason}") from reason
     if not isinstance(content, dict):
@@ -92,98 +75,6 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return dict(pairs)
 
 
-def _digest(content: Json) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-# Writing
-
-
-def _plan_json(plan: Plan) -> dict[str, Json]:
-    return {
-        _VERSION_KEY: plan.version,
-        "model": plan.model,
-        "source": plan.source_hash,
-        "device": plan.device,
-        "settings": _plain(plan.settings),
-        "variable_bytes": plan.variable_bytes,
-        "variables": [
-            {"path": v.path, "kind": v.kind, "type": str(v.type), "offset": v.offset}
-            for v in plan.variables
-        ],
-        "constant_bytes": plan.constant_bytes,
-        "constants": [
-            {"type": str(c.type), "offset": c.offset, "value": _plain(c.value)}
-            for c in plan.constants
-        ],
-        "programs": {name: _program_json(p) for name, p in sorted(plan.programs.items())},
-    }
-
-
-def _program_json(program: Program) -> dict[str, Json]:
-    return {
-        "name": program.name,
-        "sizes": dict(sorted(program.sizes.items())),
-        "arena_bytes": program.arena_bytes,
-        "commit": program.commit,
-        "inputs": [[p.name, p.buffer] for p in program.inputs],
-        "outputs": [[p.name, p.buffer] for p in program.outputs],
-        "buffers": [[b.space, b.offset, str(b.type)] for b in program.buffers],
-        "instructions": [_instruction_json(i) for i in program.instructions],
-    }
-
-
-def _instruction_json(i: Instruction) -> dict[str, Json]:
-    written = {
-        "op": i.op,
-        "in": list(i.operands),
-        "out": list(i.results),
-        "attrs": {name: _plain(value) for name, value in sorted(i.attrs.items())},
-        "scratch": [i.scratch_offset, i.scratch_bytes],
-        "flops": i.flops,
-        "bytes": i.bytes,
-        "at": i.at,
-        "path": i.path,
-    }
-    return written if i.body is None else {**written, "body": _program_json(i.body)}
-
-
-def _plain(value: Any) -> Json:
-    """Attributes as JSON. What JSON has no number for is an object: `{"float": "inf"}`."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in sorted(value.items())}
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(value)}
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    raise TypeError(f"{value!r} has no place in a plan")
-
-
-def _lines(value: Json, indent: str, key: str = "") -> Iterator[str]:
-    """JSON text that breaks lines between the items that a reader looks for."""
-    inner = indent + " "
-    if isinstance(value, dict) and value and (key == "programs" or not value.keys().isdisjoint(_BROKEN)):
-        items = [(f"{json.dumps(k)}: ", v, k) for k, v in value.items()]
-        brackets = "{}"
-    elif isinstance(value, list) and value and key in _BROKEN:
-        items = [("", v, "") for v in value]
-        brackets = "[]"
-    else:
-        yield json.dumps(value, allow_nan=False)
-        return
-    yield brackets[0]
-    for number, (label, item, item_key) in enumerate(items):
-        yield ("," if number else "") + "\n" + inner + label
-        yield from _lines(item, inner, item_key)
-    yield "\n" + indent + brackets[1]
-
-
-# Reading
-
-
 def _read_content(content: dict[str, Json]) -> Plan:
     keys = ("model", "source", "device", "settings", "variable_bytes", "variables",
             "constant_bytes", "constants", "programs")  # fmt: skip
@@ -198,7 +89,7 @@ def _read_content(content: dict[str, Json]) -> Plan:
         _integer(fields["constant_bytes"], "constant_bytes"),
         {name: _program(p, f"program {name}") for name, p in programs.items()},
         _text(fields["device"], "device"),
-        {k: _value(v, "settings") for k, v in _object(fields["settings"], None, "settings").items()},
+        _value(_object(fields["settings"], None, "settings"), "settings"),
     )
 
 

@@ -1,0 +1,5 @@
+"""`python -m flowc.cli`."""
+
+from flowc.cli.main import run
+
+run()

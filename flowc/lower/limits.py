@@ -1,0 +1,56 @@
+"""Limits on what a text may unroll to, so that each one ends soon and in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowc_runtime.dims import Dim, Poly
+from flowc_runtime.types import TensorType
+
+MAX_WORK = 60_000  # expressions evaluated in one lowering: about a second
+MAX_DEPTH = 150  # expressions and bodies inside each other, through blocks too
+MAX_CALLS = 40  # blocks inside each other
+MAX_PATH = 1_000  # characters in the path of a parameter
+MAX_COMPLAINTS = 200  # the same ones over again are counted, too
+MAX_ELEMENTS = 2**40  # of one tensor
+MAX_RANK = 32
+MAX_INTEGER = 2**63
+MAX_DEGREE = 16  # of the dimensions in `batch`
+MAX_ITEMS = 10_000  # in a list and the lists inside of it
+
+
+@dataclass
+class Budget:
+    """What lowering has used up of its limits."""
+
+    work: int = 0
+    depth: int = 0
+    complaints: int = 0
+
+
+def fits(type: TensorType) -> bool:
+    """Whether a tensor is of a size and rank that anything could be done with."""
+    size = type.size
+    small = size <= MAX_ELEMENTS if isinstance(size, int) else small_number(size)
+    return small and type.rank <= MAX_RANK
+
+
+def small_number(value: Dim | float) -> bool:
+    """Whether a compile-time number is one that the compiler goes on computing with."""
+    if isinstance(value, Poly):
+        return all(len(m) <= MAX_DEGREE and abs(c) <= MAX_INTEGER for m, c in value.terms)
+    return isinstance(value, float) or abs(value) <= MAX_INTEGER
+
+
+def small_list(items: Sequence[Any]) -> bool:
+    """Whether a list is short, with all that the lists inside of it hold."""
+    count, pending = 0, [items]
+    while pending:
+        inner = pending.pop()
+        count += len(inner)
+        if count > MAX_ITEMS:
+            return False
+        pending += [item for item in inner if isinstance(item, (list, tuple))]
+    return True

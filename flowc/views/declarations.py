@@ -1,0 +1,71 @@
+"""Declarations: the statements of the text behind spans, found again by parsing it once more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowc.diagnostic import Sink
+from flowc.source import Source, Span
+from flowc.syntax import tree as t
+from flowc.syntax.parse import parse
+from flowc.syntax.walk import children
+
+DEFAULT_INITIALS = ("zeros", "glorot")  # without `= ...`: of vectors, of matrices and larger
+
+
+@dataclass
+class Declarations:
+    """Trees by source, each parsed when it is first asked for."""
+
+    trees: dict[Source, t.Tree] = field(default_factory=dict)
+
+    def tree(self, source: Source) -> t.Tree:
+        if source not in self.trees:
+            self.trees[source] = parse(source, Sink())
+        return self.trees[source]
+
+    def node_at(self, span: Span) -> Any:
+        """The outermost node that stands at exactly this span; None where there is none."""
+        for node in walk(self.tree(span.source)):
+            if (node.span.start, node.span.end) == (span.start, span.end):
+                return node
+        return None
+
+    def block_around(self, span: Span) -> t.Block | None:
+        """The block whose body holds the span."""
+        for item in self.tree(span.source).items:
+            if isinstance(item, t.Block) and item.span.start <= span.start < item.span.end:
+                return item
+        return None
+
+    def bindings(self, source: Source, name: str) -> list[t.Bind]:
+        """Every statement of a text that binds the name to a value."""
+        return [
+            node
+            for node in walk(self.tree(source))
+            if isinstance(node, t.Bind) and name in (target.text for target in node.targets)
+        ]
+
+    def initial(self, span: Span, rank: int) -> str:
+        """How a parameter or state that is declared at the span begins: its text, or the default."""
+        statement = self.node_at(span)
+        if isinstance(statement, t.Param | t.State) and statement.initial is not None:
+            return one_line(statement.initial.span)
+        return DEFAULT_INITIALS[isinstance(statement, t.Param) and rank >= 2]
+
+
+def walk(root: Any) -> Iterator[Any]:
+    """All nodes below a Tree's root, outer ones first, in the order of the text."""
+    stack = list(reversed(list(children(root))))
+    while stack:
+        node = stack.pop()
+        if hasattr(node, "span"):
+            yield node
+            stack.extend(reversed(list(children(node))))
+
+
+def one_line(span: Span) -> str:
+    """The text of a span with all its white space as single blanks."""
+    return " ".join(span.text.split())

@@ -1,0 +1,119 @@
+"""The flow of values through the arena: what is read is still what was written for it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from flowc_runtime.plan import Buffer, Instruction, PlanError, Port, Program
+from flowc_runtime.types import TensorType
+
+_SCRATCH = -1  # owns the bytes that an instruction has used for itself
+_NOBODY = -2
+
+
+def check_flow(program: Program, where: str) -> None:
+    """Raises PlanError where a tensor in the arena is read after others took its bytes.
+
+    Follows the instructions with a map of who wrote each byte last. Inputs and outputs must be
+    whole at the end.
+    """
+    _follow(program, where, (*program.inputs, *program.outputs))
+
+
+def _follow(program: Program, where: str, kept: Sequence[Port]) -> None:
+    owners = _Owners()
+    written = {p.buffer for p in program.inputs}
+    for port in program.inputs:
+        owners.write(program.buffers[port.buffer], port.buffer)
+    for number, instruction in enumerate(program.instructions):
+        at = f"{where}, instruction {number} ({instruction.op})"
+        for k in instruction.operands:
+            _check_read(program, k, owners, written, at)
+        _check_apart(program, instruction, at)
+        owners.write(_scratch(instruction), _SCRATCH)
+        for k in instruction.results:
+            if k in written:
+                raise PlanError(f"{at}: buffer {k} is written twice")
+            owners.write(program.buffers[k], k)
+            written.add(k)
+        if instruction.body is not None:
+            body = instruction.body
+            captured = [p for p in body.inputs if p.name[0] == "k"]
+            _follow(body, f"{at}, body", (*captured, *body.outputs))
+    for port in kept:
+        _check_read(program, port.buffer, owners, written, f"{where}, at its end")
+
+
+def _check_read(
+    program: Program, number: int, owners: _Owners, written: set[int], at: str
+) -> None:
+    buffer = program.buffers[number]
+    if buffer.space != "arena" or not buffer.type.bytes:
+        return
+    found = set(owners.read(buffer))
+    if number in written:
+        if found != {number}:
+            raise PlanError(f"{at}: buffer {number} was overwritten before it is read")
+        return
+    owner = found.pop()
+    if found or owner < 0:
+        raise PlanError(f"{at}: buffer {number} is no view of one tensor")
+    whole = program.buffers[owner]
+    if not (whole.offset <= buffer.offset and buffer.end <= whole.end):
+        raise PlanError(f"{at}: buffer {number} is no view of buffer {owner}")
+
+
+def _check_apart(program: Program, instruction: Instruction, at: str) -> None:
+    """Results and scratch lie apart; a result meets an operand only by taking its place."""
+    results = [program.buffers[k] for k in instruction.results]
+    operands = [program.buffers[k] for k in instruction.operands]
+    scratch = _scratch(instruction)
+    if any(a.meets(b) for a, b in combinations([*results, scratch], 2)):
+        raise PlanError(f"{at}: its results or its scratch meet")
+    if any(scratch.meets(b) for b in operands):
+        raise PlanError(f"{at}: its scratch meets an operand")
+    for a in results:
+        for b in operands:
+            if a.meets(b) and (a.offset, a.type) != (b.offset, b.type):
+                raise PlanError(f"{at}: a result meets an operand without taking its place")
+
+
+def _scratch(instruction: Instruction) -> Buffer:
+    type = TensorType("u8", (instruction.scratch_bytes,))
+    return Buffer("arena", instruction.scratch_offset, type)
+
+
+class _Owners:
+    """Who wrote each byte of the arena last: disjoint intervals in order."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = [0]
+        self._owners: list[int] = [_NOBODY]
+
+    def write(self, buffer: Buffer, owner: int) -> None:
+        if buffer.space != "arena" or not buffer.type.bytes:
+            return
+        first = self._cut(buffer.offset)
+        last = self._cut(buffer.end)
+        self._starts[first:last] = [buffer.offset]
+        self._owners[first:last] = [owner]
+
+    def read(self, buffer: Buffer) -> Sequence[int]:
+        return list(self._between(buffer.offset, buffer.end))
+
+    def _between(self, start: int, end: int) -> Iterator[int]:
+        at = bisect_right(self._starts, start) - 1
+        while at < len(self._starts) and self._starts[at] < end:
+            yield self._owners[at]
+            at += 1
+
+    def _cut(self, at: int) -> int:
+        """Makes an interval begin at a byte, and returns its position."""
+        position = bisect_right(self._starts, at) - 1
+        if self._starts[position] == at:
+            return position
+        self._starts.insert(position + 1, at)
+        self._owners.insert(position + 1, self._owners[position])
+        return position + 1
