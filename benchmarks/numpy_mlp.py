@@ -1,6 +1,7 @@
 """The peer: fashion_mlp by hand in NumPy, in f32, with Adam, as someone who knows NumPy writes it.
 
-Buffers of the batch's size are made once and written with `out=`; Adam works in place.
+Buffers of the batch's size are made once and written with `out=`; Adam works in place, with the
+scalars put together first. Loss and accuracy are computed in each step, as the model states them.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class NumpyMlp:
         self.logits = np.empty((batch, 10), np.float32)
         self.dhidden = np.empty((batch, hidden), np.float32)
         self.count = 0
+        self.accuracy = 0.0
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> float:
         w1, b1, w2, b2 = self.params
@@ -42,6 +44,7 @@ class NumpyMlp:
         np.maximum(h, 0, out=h)
         np.matmul(h, w2, out=z)
         z += b2
+        self.accuracy = float((z.argmax(1) == labels).mean())
         z -= z.max(1, keepdims=True)
         picked = z[self.rows, labels].copy()
         np.exp(z, out=z)
@@ -61,8 +64,9 @@ class NumpyMlp:
 
     def _adam(self) -> None:
         self.count += 1
-        scale1 = np.float32(1 / (1 - float(BETA1) ** self.count))
-        scale2 = np.float32(1 / (1 - float(BETA2) ** self.count))
+        scale = (1 - float(BETA2) ** self.count) ** 0.5
+        rate = np.float32(float(RATE) * scale / (1 - float(BETA1) ** self.count))
+        eps = np.float32(float(EPS) * scale)
         lists = (self.params, self.grads, self.first, self.second, self.scratch)
         for p, g, m, v, t in zip(*lists, strict=True):
             m *= BETA1
@@ -72,9 +76,8 @@ class NumpyMlp:
             np.multiply(g, g, out=t)
             t *= 1 - BETA2
             v += t
-            np.multiply(v, scale2, out=t)
-            np.sqrt(t, out=t)
-            t += EPS
+            np.sqrt(v, out=t)
+            t += eps
             np.divide(m, t, out=t)
-            t *= RATE * scale1
+            t *= rate
             p -= t

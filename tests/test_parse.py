@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 from flow_examples import ALL, GPT, PERCEPTRON, PIPELINE
@@ -379,7 +380,7 @@ def test_several_mistakes_are_reported_at_once_and_the_rest_is_kept() -> None:
     sink = Sink()
     text = in_model("a = 1\nb = = 2\nif a = b {\n  c = 3 4\n}\nd = 5") + "data x y\ntrain {}\n"
     tree = parse(Source("test.flow", text), sink)
-    assert [d.label.span.line for d in sink.diagnostics if d.label] == [3, 4, 5, 8]
+    assert [d.label.span.line for d in sink.diagnostics if d.label] == [3, 4, 5, 9]
     model, train = tree.items
     assert isinstance(model, t.Model) and isinstance(train, t.Train)
     assert [type(s).__name__ for s in model.body] == ["Bind", "Bind"]
@@ -460,7 +461,7 @@ def test_mutated_texts_end_in_a_tree_or_in_located_complaints() -> None:
 # --- files ------------------------------------------------------------------------------------
 
 
-def test_a_byte_order_mark_is_left_out(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "m.flow"
     path.write_bytes(b"\xef\xbb\xbftrain {}\n")
     source = read_source(path, Sink())
@@ -476,7 +477,9 @@ def test_a_byte_order_mark_is_left_out(tmp_path) -> None:  # type: ignore[no-unt
         (b"#" * (MEGABYTE + 1), "too-large", "1,048,576"),
     ],
 )
-def test_a_file_that_is_no_text_is_refused(tmp_path, raw, code, why) -> None:  # type: ignore[no-untyped-def]
+def test_a_file_that_is_no_text_is_refused(
+    tmp_path: Path, raw: bytes, code: str, why: str
+) -> None:
     path = tmp_path / "m.flow"
     path.write_bytes(raw)
     sink = Sink()

@@ -39,9 +39,10 @@ def check(
     fix: bool,
     strict: bool,
 ) -> None:
-    """Find the mistakes in models: text, names, types, shapes. Nothing is run, no data read.
+    """Find the mistakes in models; nothing is run.
 
-    PATHS are files or folders. As text, messages go to stderr and one line for each sound model
+    Syntax, names, types, shapes and settings are checked, and no data are read. PATHS are files
+    or folders, and by default model.flow. As text, messages go to stderr and one line for each sound model
     to stdout; the other formats go to stdout as a whole. The exit code is 1 if there are errors.
     """
     files = model_files(paths)

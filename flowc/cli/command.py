@@ -22,9 +22,21 @@ class Command(click.Command):
         super().__init__(*args, **{"context_settings": CONTEXT, **extra})
         self.examples = tuple(examples)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for param in self.params:
+            if isinstance(param, click.Option) and param.envvar is None:
+                param.envvar = variable_of(param, ctx.auto_envvar_prefix)
+        return super().parse_args(ctx, args)
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
         write_examples(formatter, "Examples", self.examples)
+
+
+def variable_of(option: click.Option, prefix: str | None) -> str | None:
+    """The environment variable of an option: `FLOWC_TRAIN_ALLOW_PATH`."""
+    longest = max(option.opts, key=len)
+    return f"{prefix}_{longest.lstrip('-').replace('-', '_').upper()}" if prefix else None
 
 
 def command(name: str, *examples: Example) -> Callable[[Callable[..., Any]], Command]:

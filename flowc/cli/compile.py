@@ -43,9 +43,10 @@ def compile(
     stages: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Compile a model to a plan: what a device holds and executes.
+    """Compile a model to a plan.
 
-    The same text gives the same bytes. A summary goes to stderr.
+    The plan is what a device holds and executes; the same text gives the same bytes. A summary
+    goes to stderr.
     """
     to_stdout = [bool(stages), as_json, out == Path("-")]
     if sum(to_stdout) > 1:

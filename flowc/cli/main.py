@@ -15,13 +15,13 @@ from flowc.cli.command import CONTEXT, Entry, LazyGroup
 
 COMMANDS = {
     "new": Entry("flowc.cli.new", "new", "Make a folder with a small model that runs as it is."),
-    "check": Entry("flowc.cli.check", "check", "Find the mistakes in models; runs nothing."),
+    "check": Entry("flowc.cli.check", "check", "Find the mistakes in models; nothing is run."),
     "fmt": Entry("flowc.cli.fmt", "fmt", "Bring .flow texts into the one style."),
     "compile": Entry("flowc.cli.compile", "compile", "Compile a model to a plan."),
     "inspect": Entry("flowc.cli.inspect", "inspect", "Show a model, a plan or a checkpoint."),
-    "train": Entry("flowc.cli.train", "train", "Train a model."),
+    "train": Entry("flowc.cli.train", "train", "Train a model on its data."),
     "eval": Entry("flowc.cli.evaluate", "evaluate", "Measure a trained model on data."),
-    "predict": Entry("flowc.cli.predict", "predict", "Ask a trained model."),
+    "predict": Entry("flowc.cli.predict", "predict", "Ask a trained model about examples."),
     "explain": Entry("flowc.cli.explain", "explain", "Tell more about the code of a message."),
     "doctor": Entry("flowc.cli.doctor", "doctor", "Look over this machine and installation."),
     "data": Entry("flowc.cli.data", "data", "List and download public data sets."),

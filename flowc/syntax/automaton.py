@@ -44,38 +44,38 @@ class Automaton:
 
     def feed(self, token: Token) -> bool:
         """Take a token; False if it does not fit. What a rule's builder raises passes through."""
-        table, states, values, kind = self.tables.states, self.states, self.values, token.type
-        while True:
-            action = table[states[-1]].get(kind)
-            if action.__class__ is int:
-                states.append(action)
-                values.append(token)
-                return True
-            if action is None:
-                return False
-            self._reduce(action)  # type: ignore[arg-type]
+        state = self._reduce_before(token.type)
+        if state is None:
+            return False
+        self.states.append(state)
+        self.values.append(token)
+        return True
 
     def finish(self) -> Any:
         """What the whole text was made into. Only after a complete statement."""
-        while self.states[-1] != self.tables.end:
-            self._reduce(self.tables.states[self.states[-1]]["$END"])  # type: ignore[arg-type]
+        self._reduce_before("$END")
         return self.values[-1]
+
+    def _reduce_before(self, terminal: str) -> int | None:
+        """Apply the rules that are complete if `terminal` follows; the state that it leads to."""
+        table, states, values = self.tables.states, self.states, self.values
+        while True:
+            action = table[states[-1]].get(terminal)
+            if not isinstance(action, Reduction):
+                return action
+            size, symbol, build = action
+            parts = values[-size:] if size else []
+            if size:
+                del states[-size:]
+                del values[-size:]
+            value = build(parts)
+            states.append(table[states[-1]][symbol])  # type: ignore[arg-type]
+            values.append(value)
 
     def accepted(self) -> set[str]:
         """The terminals that fit here."""
         here = self.tables.states[self.states[-1]]
         return {symbol for symbol in here if symbol.isupper() and self._would_take(symbol)}
-
-    def _reduce(self, rule: Reduction) -> None:
-        size, symbol, build = rule
-        states, values = self.states, self.values
-        parts = values[len(values) - size :]
-        if size:
-            del states[-size:]
-            del values[-size:]
-        value = build(parts)
-        states.append(self.tables.states[states[-1]][symbol])  # type: ignore[arg-type]
-        values.append(value)
 
     def _would_take(self, terminal: str) -> bool:
         states = list(self.states)

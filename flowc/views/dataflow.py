@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,21 +38,17 @@ class DataFlow:
 
 @dataclass
 class _Bytes:
-    """Who wrote what, newest last. A value that was overwritten in part is still found by it."""
+    """Who wrote what, newest last."""
 
-    written: list[tuple[str, int, int, Written]] = field(default_factory=list)
+    written: list[tuple[Buffer, Written]] = field(default_factory=list)
 
     def write(self, buffer: Buffer, value: Written) -> None:
-        start, end = buffer.offset, buffer.offset + buffer.type.bytes
-        self.written = [w for w in self.written if not _inside(w, buffer.space, start, end)]
-        self.written.append((buffer.space, start, end, value))
+        self.written = [(b, v) for b, v in self.written if not _inside(b, buffer)]
+        self.written.append((buffer, value))
 
     def read(self, number: int, buffer: Buffer) -> Written:
-        start, end = buffer.offset, buffer.offset + buffer.type.bytes
-        for space, begin, stop, value in reversed(self.written):
-            if space == buffer.space and begin < max(end, start + 1) and start < stop:
-                return value
-        return Written(HELD, number)
+        found = (v for b, v in reversed(self.written) if b.meets(buffer) or b == buffer)
+        return next(found, Written(HELD, number))
 
 
 def data_flow(program: Program) -> DataFlow:
@@ -71,13 +67,6 @@ def data_flow(program: Program) -> DataFlow:
     return DataFlow(tuple(reads), outputs, last_use)
 
 
-def overlapping(program: Program, space: str, start: int, size: int) -> Iterator[int]:
-    """The buffers of a program that lie, wholly or in part, in some bytes of a space."""
-    for number, buffer in enumerate(program.buffers):
-        end = buffer.offset + buffer.type.bytes
-        if buffer.space == space and buffer.offset < start + size and start < end:
-            yield number
-
-
-def _inside(written: tuple[str, int, int, Written], space: str, start: int, end: int) -> bool:
-    return written[0] == space and start <= written[1] and written[2] <= end
+def _inside(inner: Buffer, outer: Buffer) -> bool:
+    same = inner.space == outer.space
+    return same and outer.offset <= inner.offset and inner.end <= outer.end

@@ -12,8 +12,6 @@ from flowc.syntax import tree as t
 from flowc.syntax.parse import parse
 from flowc.syntax.walk import children
 
-DEFAULT_INITIALS = ("zeros", "glorot")  # without `= ...`: of vectors, of matrices and larger
-
 
 @dataclass
 class Declarations:
@@ -33,13 +31,6 @@ class Declarations:
                 return node
         return None
 
-    def block_around(self, span: Span) -> t.Block | None:
-        """The block whose body holds the span."""
-        for item in self.tree(span.source).items:
-            if isinstance(item, t.Block) and item.span.start <= span.start < item.span.end:
-                return item
-        return None
-
     def bindings(self, source: Source, name: str) -> list[t.Bind]:
         """Every statement of a text that binds the name to a value."""
         return [
@@ -47,13 +38,6 @@ class Declarations:
             for node in walk(self.tree(source))
             if isinstance(node, t.Bind) and name in (target.text for target in node.targets)
         ]
-
-    def initial(self, span: Span, rank: int) -> str:
-        """How a parameter or state that is declared at the span begins: its text, or the default."""
-        statement = self.node_at(span)
-        if isinstance(statement, t.Param | t.State) and statement.initial is not None:
-            return one_line(statement.initial.span)
-        return DEFAULT_INITIALS[isinstance(statement, t.Param) and rank >= 2]
 
 
 def walk(root: Any) -> Iterator[Any]:

@@ -13,7 +13,7 @@ def flow_of_program(plan: Plan, program: Program) -> Flow:
 
 
 class _Reader:
-    """Gives every value of a program an item: instructions first, then what is read from outside."""
+    """Gives values items: instructions have the first numbers, then comes what lies outside."""
 
     def __init__(self, plan: Plan, program: Program):
         self.program, self.flows = program, data_flow(program)

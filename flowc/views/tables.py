@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 GAP = "  "
 INDENT = "  "
@@ -43,29 +43,22 @@ def _section(title: str, body: str) -> str:
     return f"{title}\n{body}" if title else body
 
 
-def bytes_text(count: int) -> str:
-    """`401.4 kB`: decimal units, as everywhere in flowc's messages."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def bytes_text(count: int) -> str:
+    """`401.4 kB`: decimal units, as everywhere in flowc's messages."""
+    return _scaled(count, ("B", "kB", "MB", "GB", "TB"))
+
+
 def flops_text(count: int) -> str:
-    value = float(count)
-    for unit in ("", "k", "M", "G"):
-        if value < 1000:
-            return f"{value:.0f}" if not unit else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} T"
+    """`55.6 M`."""
+    return _scaled(count, ("", "k", "M", "G", "T"))
 
 
-def blocks(lines: Sequence[str]) -> Iterator[str]:
-    """The lines, indented."""
-    return (f"{INDENT}{line}" for line in lines)
+def _scaled(count: int, units: Sequence[str]) -> str:
+    value, unit = float(count), 0
+    while value >= 999.95 and unit + 1 < len(units):
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {units[unit]}" if unit else f"{count} {units[0]}".rstrip()

@@ -14,7 +14,7 @@ class Comments:
 
     def __init__(self, source: Source, comments: Sequence[Comment]) -> None:
         self.text = source.text
-        self.comments = comments
+        self.comments = list(comments)
         self.starts = [comment.span.start for comment in comments]
         self.taken = 0
 
@@ -26,6 +26,15 @@ class Comments:
         """Take all that start before an offset."""
         first, self.taken = self.taken, max(self.taken, bisect_left(self.starts, offset))
         return list(self.comments[first : self.taken])
+
+    def move_up(self, missed: int, since: int, offset: int) -> None:
+        """Put the `missed` comments taken last before `offset`, and hand out again from `since`."""
+        first = self.taken - missed
+        moved = self.comments[first : self.taken]
+        del self.comments[first : self.taken], self.starts[first : self.taken]
+        self.comments[since:since] = moved
+        self.starts[since:since] = [offset - 1] * missed
+        self.taken = since
 
     def behind(self, offset: int, over: str = "") -> Comment | None:
         """Take the next one if it stands on the line of `offset`, behind nothing but `over`."""

@@ -200,9 +200,14 @@ class Writer:
             start, stop = statement.span.start, statement.span.end
             for comment in self.comments.before(start):
                 lines.add(neat(comment), comment.span.start, comment.span.end)
+            since = self.comments.taken
             text = self.node(statement, indent, indent, 0)
-            for comment in self.comments.before(stop):  # those that found no place inside
-                lines.add(neat(comment), start, start)
+            missed = self.comments.before(stop)
+            if missed:  # they found no place inside
+                self.comments.move_up(len(missed), since, start)
+                for comment in self.comments.before(start):
+                    lines.add(neat(comment), start, start)
+                text = self.node(statement, indent, indent, 0)
             behind = self.comments.behind(stop, ",)")
             lines.add(text + _trailing(behind), start, behind.span.end if behind else stop)
         for comment in self.comments.before(end):

@@ -30,7 +30,8 @@ INDEX_BYTES = 8  # NumPy indexes with i64
 
 
 def _need_inside(index: Array, size: int) -> None:
-    if not index.size:
+    """One look at each index: read as unsigned, a negative one is larger than any size."""
+    if not index.size or int(index.view(f"u{index.itemsize}").max()) < size:
         return
     for value in (int(index.min()), int(index.max())):
         if not 0 <= value < size:
