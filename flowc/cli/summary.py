@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from flowc_runtime.plan import Plan
 
 
 def plan_summary(plan: Plan) -> str:
     """Parameters, and for each program its instructions, arena and work."""
-    parameters = sum(int(v.type.size) for v in plan.variables if v.kind == "param")  # type: ignore[arg-type]
+    parameters = sum(prod(v.type.sizes) for v in plan.variables if v.kind == "param")
     lines = [
         f"{plan.model}: {parameters:,} parameters, {size(plan.variable_bytes)} of variables "
         f"on {plan.device}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from types import MappingProxyType
 
 import numpy as np
@@ -60,7 +61,7 @@ class Session:
         bound.set_system(seed, step)
         with np.errstate(all="ignore"):
             bound.run(0, bound.program.commit)
-            if bound.guard is not None and not np.isfinite(bound.guard).all():
+            if bound.guard is not None and not isfinite(bound.guard):
                 raise find_non_finite(self.plan, bound.program, bound.run, self._memory)
             bound.run(bound.program.commit, len(bound.program.instructions))
         return {name: view.copy() for name, view in bound.outputs.items()}

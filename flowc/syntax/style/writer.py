@@ -198,21 +198,29 @@ class Writer:
         lines = _Lines(self.text, indent)
         for statement in statements:
             start, stop = statement.span.start, statement.span.end
-            for comment in self.comments.before(start):
-                lines.add(neat(comment), comment.span.start, comment.span.end)
-            since = self.comments.taken
-            text = self.node(statement, indent, indent, 0)
-            missed = self.comments.before(stop)
-            if missed:  # they found no place inside
-                self.comments.move_up(len(missed), since, start)
-                for comment in self.comments.before(start):
-                    lines.add(neat(comment), start, start)
-                text = self.node(statement, indent, indent, 0)
+            self._add_comments(lines, start)
+            text = self._statement(statement, indent, lines)
             behind = self.comments.behind(stop, ",)")
             lines.add(text + _trailing(behind), start, behind.span.end if behind else stop)
-        for comment in self.comments.before(end):
-            lines.add(neat(comment), comment.span.start, comment.span.end)
+        self._add_comments(lines, end)
         return lines.lines
+
+    def _add_comments(self, lines: _Lines, before: int) -> None:
+        for comment in self.comments.before(before):
+            lines.add(neat(comment), comment.span.start, comment.span.end)
+
+    def _statement(self, statement: Any, indent: int, lines: _Lines) -> str:
+        """The statement; comments that find no place inside of it go before it."""
+        since = self.comments.taken
+        text = self.node(statement, indent, indent, 0)
+        missed = self.comments.before(statement.span.end)
+        if not missed:
+            return text
+        start = statement.span.start
+        self.comments.move_up(len(missed), since, start)
+        for comment in self.comments.before(start):
+            lines.add(neat(comment), start, start)
+        return self.node(statement, indent, indent, 0)
 
     # --- comments -----------------------------------------------------------------------------
 

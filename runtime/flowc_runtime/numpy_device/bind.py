@@ -8,7 +8,7 @@ import numpy as np
 
 from flowc_runtime.device import ExecutionError
 from flowc_runtime.memory import HostMemory
-from flowc_runtime.numpy_device.calls import elementwise_calls, kernel_call
+from flowc_runtime.numpy_device.calls import elementwise_calls, kernel_calls
 from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.fused import fused_calls
 from flowc_runtime.numpy_device.scan import NumpyLoop
@@ -33,15 +33,33 @@ class BoundProgram:
         self._program = program
         self._memory = memory
         self._calls = [self._bind(i) for i in program.instructions]
+        self._lists: dict[tuple[int, int], list[Call]] = {}
 
     def __call__(self, start: int, stop: int) -> None:
-        index = start
+        calls = iter(self._between(start, stop))
         try:
-            for index in range(start, stop):
-                for call in self._calls[index]:
-                    call()
+            for call in calls:
+                call()
         except BadValue as reason:
+            done = len(self._between(start, stop)) - len(list(calls)) - 1
+            index = self._instruction_of(start, done)
             raise ExecutionError.of(self._program.instructions[index], str(reason)) from reason
+
+    def _between(self, start: int, stop: int) -> list[Call]:
+        """The calls of some instructions as one list, which is made once."""
+        known = self._lists.get((start, stop))
+        if known is None:
+            known = [call for calls in self._calls[start:stop] for call in calls]
+            self._lists[start, stop] = known
+        return known
+
+    def _instruction_of(self, start: int, position: int) -> int:
+        """The instruction that a position in the list from `start` belongs to."""
+        index = start
+        while position >= len(self._calls[index]):
+            position -= len(self._calls[index])
+            index += 1
+        return index
 
     def loop(self, index: int) -> NumpyLoop:
         (loop,) = self._calls[index]
@@ -62,4 +80,4 @@ class BoundProgram:
             return [NumpyLoop(instruction, self._program, self._memory, inside)]
         if CATALOG[instruction.op].elementwise and outs[0].size:
             return elementwise_calls(instruction.op, outs[0], ins, instruction.attrs, scratch)
-        return [kernel_call(instruction.op, outs, ins, instruction.attrs, scratch)]
+        return kernel_calls(instruction.op, outs, ins, instruction.attrs, scratch)

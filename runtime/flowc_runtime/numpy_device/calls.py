@@ -63,17 +63,19 @@ def elementwise_calls(
         return list(where_calls(out, args, scratch))
     if op in ("cast", "stop_gradient") and BF16 not in (out.dtype, args[0].dtype):
         return [partial(np.copyto, out, args[0], "unsafe")]
-    return [kernel_call(op, (out,), tuple(args), attrs, scratch)]
+    return kernel_calls(op, (out,), tuple(args), attrs, scratch)
 
 
-def kernel_call(
+def kernel_calls(
     op: str, outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array
-) -> Call:
+) -> list[Call]:
     """The catalog's own kernel, bound to its arrays."""
+    if (calls := CATALOG[op].calls) is not None:
+        return calls(outs, ins, attrs, scratch)
     kernel = CATALOG[op].kernel
     if kernel is None:
         raise ValueError(f"{op} has no kernel")
-    return partial(kernel, outs, ins, attrs, scratch)
+    return [partial(kernel, outs, ins, attrs, scratch)]
 
 
 def _ufunc_call(ufunc: np.ufunc, out: Array, args: Sequence[Array]) -> Call:

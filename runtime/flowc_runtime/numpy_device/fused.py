@@ -21,7 +21,7 @@ from flowc_runtime.expression import (
 from flowc_runtime.numpy_device.calls import (
     SLOW_WITH_ONE_NUMBER,
     elementwise_calls,
-    kernel_call,
+    kernel_calls,
 )
 from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.reuse import early_places
@@ -92,7 +92,7 @@ class FusedKernel:
             return
         out = target[tuple(slice(0, n) for n in size)]  # the whole, unless the result is wider
         if line.op in ROW_OPS:
-            yield self._row_call(line, out, views[line.reads[0]])
+            yield from self._row_calls(line, out, views[line.reads[0]])
         else:
             args = [self._argument(line, arg, views, size) for arg in line.args]
             yield from elementwise_calls(
@@ -115,11 +115,11 @@ class FusedKernel:
             return number
         return self._filled.setdefault((dtype, arg, size), np.full(size, number))
 
-    def _row_call(self, line: Line, out: Array, row: Array) -> Call:
+    def _row_calls(self, line: Line, out: Array, row: Array) -> list[Call]:
         if out.dtype != np.float16:
-            return partial(_ROW_UFUNCS[line.op].reduce, row, -1, out.dtype, out, True)
+            return [partial(_ROW_UFUNCS[line.op].reduce, row, -1, out.dtype, out, True)]
         attrs = {"axes": (row.ndim - 1,), "keep": True}
-        return kernel_call(ROW_OPS[line.op], (out,), (row,), attrs, self.kernel_scratch)
+        return kernel_calls(ROW_OPS[line.op], (out,), (row,), attrs, self.kernel_scratch)
 
     def _temporary(self, name: str, size: Dims) -> Array:
         start = self.walk.slots[name]

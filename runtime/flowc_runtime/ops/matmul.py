@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -15,6 +16,7 @@ from flowc_runtime.ops.op import (
     Array,
     Attr,
     Attrs,
+    Call,
     Cost,
     Emit,
     Forward,
@@ -23,6 +25,7 @@ from flowc_runtime.ops.op import (
     Sample,
     Types,
     bytes_moved,
+    kernel_of,
 )
 from flowc_runtime.ops.rules import NUMBERS, broadcast_shapes, need_dtype, need_rank, same_dtype
 from flowc_runtime.types import TensorType
@@ -47,14 +50,16 @@ def _turned(type: TensorType, transpose: bool) -> tuple[Any, ...]:
     return (*batch, columns, rows) if transpose else type.shape
 
 
-def _kernel(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
+def _calls(
+    outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array
+) -> list[Call]:
     out, (a, b) = outs[0], ins
     if a.ndim > 2 and b.ndim == 2 and not attrs["transpose_a"]:
         # One large product is faster than one for each of a's matrices.
         a, out = a.reshape(-1, a.shape[-1]), out.reshape(-1, out.shape[-1])
     a = a.swapaxes(-1, -2) if attrs["transpose_a"] else a
     b = b.swapaxes(-1, -2) if attrs["transpose_b"] else b
-    np.matmul(a, b, out=out)
+    return [partial(np.matmul, a, b, out)]
 
 
 def _rule(emit: Emit, forward: Forward, g: Any) -> tuple[Any, ...]:
@@ -100,7 +105,8 @@ MATMUL = Op(
     "Axes before these are a batch of matrices, and broadcast.",
     operands=("a", "b"),
     infer=_infer,
-    kernel=_kernel,
+    kernel=kernel_of(_calls),
+    calls=_calls,
     gradient=single(_rule),
     attrs=(
         Attr("transpose_a", "whether `a` lies as [.., k, n]", default=False, required=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,19 @@ from flowc_runtime.ops.blocks import BLOCK_ELEMENTS
 from flowc_runtime.ops.cost import moves_only
 from flowc_runtime.ops.cotangents import sum_to
 from flowc_runtime.ops.elementwise import single
-from flowc_runtime.ops.op import Array, Attr, Attrs, Emit, Forward, Op, Reject, Sample, Types
+from flowc_runtime.ops.op import (
+    Array,
+    Attr,
+    Attrs,
+    Call,
+    Emit,
+    Forward,
+    Op,
+    Reject,
+    Sample,
+    Types,
+    kernel_of,
+)
 from flowc_runtime.ops.rules import NUMBERS, broadcast_shapes, shape_text
 from flowc_runtime.types import DTYPES, TensorType
 
@@ -103,8 +116,10 @@ def _broadcast_infer(types: Types, attrs: Attrs) -> Types:
     return (TensorType(x.dtype, shape),)
 
 
-def _copy(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
-    np.copyto(outs[0], ins[0])
+def _copy(
+    outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array
+) -> list[Call]:
+    return [partial(np.copyto, outs[0], ins[0])]
 
 
 def _broadcast_rule(emit: Emit, forward: Forward, g: Any) -> tuple[Any, ...]:
@@ -117,7 +132,8 @@ BROADCAST = Op(
     "missing leading axes are repeated.",
     operands=("x",),
     infer=_broadcast_infer,
-    kernel=_copy,
+    kernel=kernel_of(_copy),
+    calls=_copy,
     gradient=single(_broadcast_rule),
     attrs=(Attr("shape", "the shape of the result"),),
     cost=moves_only,

@@ -96,6 +96,8 @@ class Sample:
 
 Infer = Callable[[Types, Attrs], Types]
 Kernel = Callable[[Sequence[Array], Sequence[Array], Attrs, Array], None]
+Call = Callable[[], Any]  # with everything bound
+Calls = Callable[[Sequence[Array], Sequence[Array], Attrs, Array], "list[Call]"]
 Gradient = Callable[[Emit, Forward, tuple[Any, ...]], "tuple[Any | None, ...]"]
 
 
@@ -119,6 +121,8 @@ class Op:
     - `kernel(outs, ins, attrs, scratch)` is the NumPy form: it writes every element of `outs`,
       reads `ins`, allocates nothing large, and may use `scratch` (uint8, `scratch_bytes` long,
       64-byte aligned) as it likes. It is the specification of the op.
+    - `calls`, where an op has it, is the kernel taken apart: what depends on the arrays alone is
+      done once, and the calls that remain carry out one execution. `kernel_of` makes the kernel.
     - `gradient(emit, forward, cotangents)` gives one cotangent per operand, None where it is
       zero; a cotangent is None where nothing flows into that result. An op without `gradient`
       has no derivative.
@@ -130,6 +134,7 @@ class Op:
     operands: tuple[str, ...]
     infer: Infer
     kernel: Kernel | None = None
+    calls: Calls | None = None
     gradient: Gradient | None = None
     attrs: tuple[Attr, ...] = ()
     elementwise: bool = False
@@ -138,6 +143,16 @@ class Op:
     cost: Callable[[Types, Types, Attrs], Cost] = _elementwise_cost
     scratch_bytes: Callable[[Types, Types, Attrs], int] = _no_scratch
     samples: tuple[Sample, ...] = ()
+
+
+def kernel_of(calls: Calls) -> Kernel:
+    """The kernel that an op's `calls` are a kernel of."""
+
+    def kernel(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
+        for call in calls(outs, ins, attrs, scratch):
+            call()
+
+    return kernel
 
 
 def size_of(dim: Dim) -> int:

@@ -13,20 +13,21 @@ from flowc_runtime.ops.elementwise import Rule, single
 from flowc_runtime.ops.op import (
     Attr,
     Attrs,
+    Calls,
     Emit,
     Forward,
     Infer,
-    Kernel,
     Op,
     Reject,
     Sample,
     Types,
+    kernel_of,
 )
 from flowc_runtime.ops.reduce_kernels import (
     extreme,
     fold_scratch,
     reduction,
-    sum_kernel,
+    sum_calls,
     sum_scratch,
 )
 from flowc_runtime.ops.rules import NUMBERS, need_axes, need_dtype
@@ -106,7 +107,7 @@ def _samples(dtype: str, low: float, high: float) -> tuple[Sample, ...]:
 def _reduction(
     name: str,
     doc: str,
-    kernel: Kernel,
+    calls: Calls,
     dtypes: Sequence[str],
     samples: tuple[Sample, ...],
     rule: Rule | None = None,
@@ -118,7 +119,8 @@ def _reduction(
         doc,
         operands=("x",),
         infer=_infer(dtypes, needs_elements),
-        kernel=kernel,
+        kernel=kernel_of(calls),
+        calls=calls,
         gradient=single(rule) if rule else None,
         attrs=ATTRS,
         cost=per_operand_element,
@@ -130,7 +132,7 @@ def _reduction(
 REDUCE_SUM = _reduction(
     "reduce_sum",
     "The sum over axes; 0 if there are no elements. f16 is summed in f32.",
-    sum_kernel,
+    sum_calls,
     NUMBERS,
     (*_samples("f32", -2.0, 2.0), *_samples("f16", -2.0, 2.0)),
     _sum_rule,

@@ -4,41 +4,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from flowc_runtime.ops.op import Array, Attrs, BadValue, Kernel, Types
+from flowc_runtime.ops.op import Array, Attrs, BadValue, Call, Calls, Types
 
 WIDE = 512  # elements of a row from which on NumPy adds rows at full speed
 FOLDED = 2048  # at most as many elements in a row that is made of several
 F16, F32 = np.dtype(np.float16), np.dtype(np.float32)
 
 
-def reduction(ufunc: np.ufunc) -> Kernel:
-    def kernel(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
-        _reduce(ufunc, outs[0], ins[0], attrs, scratch)
+def reduction(ufunc: np.ufunc) -> Calls:
+    def calls(
+        outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array
+    ) -> list[Call]:
+        return _reduce(ufunc, outs[0], ins[0], attrs, scratch)
 
-    return kernel
+    return calls
 
 
-def extreme(ufunc: np.ufunc) -> Kernel:
-    def kernel(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
+def extreme(ufunc: np.ufunc) -> Calls:
+    def calls(
+        outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array
+    ) -> list[Call]:
         if outs[0].size and not ins[0].size:
-            raise BadValue("the extreme of no elements does not exist")
-        _reduce(ufunc, outs[0], ins[0], attrs, scratch)
+            return [_refuse_nothing]
+        return _reduce(ufunc, outs[0], ins[0], attrs, scratch)
 
-    return kernel
+    return calls
 
 
-def sum_kernel(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
+def _refuse_nothing() -> None:
+    raise BadValue("the extreme of no elements does not exist")
+
+
+def sum_calls(
+    outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array
+) -> list[Call]:
     """f16 is summed in f32, which takes scratch for the totals."""
     out = outs[0]
     if out.dtype != F16:
-        _reduce(np.add, out, ins[0], attrs, scratch)
-        return
+        return _reduce(np.add, out, ins[0], attrs, scratch)
     total = scratch[: out.size * 4].view(F32).reshape(out.shape)
-    _plain(np.add, total, ins[0], attrs)
-    np.copyto(out, total, casting="same_kind")
+    convert = partial(np.copyto, out, total, casting="same_kind")
+    return [_plain(np.add, total, ins[0], attrs), convert]
 
 
 def sum_scratch(types: Types, results: Types, attrs: Attrs) -> int:
@@ -51,20 +61,24 @@ def fold_scratch(types: Types, results: Types, attrs: Attrs) -> int:
     return _folding(types[0].sizes, attrs["axes"]) * types[0].storage.itemsize
 
 
-def _reduce(ufunc: np.ufunc, out: Array, x: Array, attrs: Attrs, scratch: Array) -> None:
+def _reduce(
+    ufunc: np.ufunc, out: Array, x: Array, attrs: Attrs, scratch: Array
+) -> list[Call]:
     """Rows that are many and short (a bias gradient, say) are taken several at a time."""
     width = _folding(x.shape, attrs["axes"])
     if not width:
-        _plain(ufunc, out, x, attrs)
-        return
+        return [_plain(ufunc, out, x, attrs)]
     folded = scratch[: width * out.itemsize].view(out.dtype)
-    ufunc.reduce(x.reshape(-1, width), axis=0, dtype=out.dtype, out=folded)
-    ufunc.reduce(folded.reshape(-1, out.size), axis=0, dtype=out.dtype, out=out.reshape(-1))
+    rows, parts = x.reshape(-1, width), folded.reshape(-1, out.size)
+    return [
+        partial(ufunc.reduce, rows, 0, out.dtype, folded),
+        partial(ufunc.reduce, parts, 0, out.dtype, out.reshape(-1)),
+    ]
 
 
-def _plain(ufunc: np.ufunc, out: Array, x: Array, attrs: Attrs) -> None:
+def _plain(ufunc: np.ufunc, out: Array, x: Array, attrs: Attrs) -> Call:
     keep = bool(attrs["keep"])
-    ufunc.reduce(x, axis=attrs["axes"], dtype=out.dtype, out=out, keepdims=keep)
+    return partial(ufunc.reduce, x, attrs["axes"], out.dtype, out, keepdims=keep)
 
 
 def _folding(sizes: tuple[int, ...], axes: tuple[int, ...]) -> int:
