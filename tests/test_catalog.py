@@ -98,7 +98,7 @@ def assert_identical(a: list[np.ndarray], b: list[np.ndarray]) -> None:
         assert x.tobytes() == y.tobytes()
 
 
-@pytest.mark.parametrize("op", CATALOG.values(), ids=str)
+@pytest.mark.parametrize("op", CATALOG.values(), ids=lambda op: op.name)
 def test_every_op_is_documented_and_named_as_it_is_filed(op: Op) -> None:
     assert CATALOG[op.name] is op
     assert op.doc.endswith(".") and len(op.doc) > 15

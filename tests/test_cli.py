@@ -113,8 +113,7 @@ def test_every_command_has_help_with_examples_before_its_options(name: str, opti
     assert result.exit_code == 0
     examples, options = result.stdout.index("Examples:"), result.stdout.index("Options:")
     assert examples < options
-    shown = result.stdout[examples:options].strip().splitlines()[1:]
-    assert 2 <= len(shown) <= 4
+    assert 2 <= result.stdout[examples:options].count("flowc ") <= 6
 
 
 @pytest.mark.parametrize("name", COMMANDS)

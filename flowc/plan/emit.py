@@ -82,7 +82,7 @@ def make_program(
     name: str, graph: Graph, sizes: Mapping[str, int], layout: Layout
 ) -> Program:
     """Orders the graph's steps, lays out their arena, and writes them down as instructions."""
-    return _Emitter(plan_graph(graph), layout.homes, base=0).program(name, sizes)
+    return _Emitter(plan_graph(graph, layout.homes), layout.homes, base=0).program(name, sizes)
 
 
 def _addressed(variables: Mapping[str, Node], constants: Mapping[str, Node]) -> Layout:
@@ -90,8 +90,7 @@ def _addressed(variables: Mapping[str, Node], constants: Mapping[str, Node]) -> 
     held: list[Variable] = []
     written: list[Constant] = []
     end = 0
-    kind_then_path = sorted(variables, key=lambda p: (_KINDS.index(variables[p].attrs["kind"]), p))
-    for path in kind_then_path:
+    for path in sorted(variables, key=lambda p: _rank(p, variables[p])):
         node = variables[path]
         held.append(Variable(path, node.attrs["kind"], _bound(node.type), end))
         homes[variable_home(path)] = ("variables", end)
@@ -102,6 +101,12 @@ def _addressed(variables: Mapping[str, Node], constants: Mapping[str, Node]) -> 
         homes[home] = ("constants", constants_end)
         constants_end += aligned(node.type.bytes)
     return Layout(tuple(held), end, tuple(written), constants_end, homes)
+
+
+def _rank(path: str, node: Node) -> tuple[int, str, str]:
+    """By kind, then slot, then path: parameters and each of their slots lie in one order."""
+    parameter, _, slot = path.partition(":")
+    return _KINDS.index(node.attrs["kind"]), slot, parameter
 
 
 def _all_nodes(graph: Graph) -> Iterator[Node]:

@@ -38,9 +38,13 @@ class Memory:
     bytes: int
 
 
-def lay_out(draft: Draft, order: Sequence[int]) -> Memory:
+Rows = Sequence[Sequence[int]]  # storages that must lie one behind the other
+
+
+def lay_out(draft: Draft, order: Sequence[int], rows: Rows = ()) -> Memory:
     """Offsets for all that the steps need in the arena, in the given order."""
     blocks, block_of = _storage_blocks(draft, order)
+    inside = _put_in_rows(blocks, [[block_of[s] for s in row] for row in rows])
     scratch_of: dict[int, int] = {}
     for position, step in enumerate(order):
         needed = draft.steps[step].scratch_bytes
@@ -48,6 +52,8 @@ def lay_out(draft: Draft, order: Sequence[int]) -> Memory:
             scratch_of[step] = len(blocks)
             blocks.append(Block(needed, position, position))
     offsets, total = pack(blocks)
+    for block, (row, start) in inside.items():
+        offsets[block] = offsets[row] + start
     return Memory(
         {storage: offsets[block] for storage, block in block_of.items()},
         {step: offsets[block] for step, block in scratch_of.items()},
@@ -83,6 +89,25 @@ def _storage_blocks(draft: Draft, order: Sequence[int]) -> tuple[list[Block], di
             block = block_of[place.storage] = block_of[source]
             blocks[block] = replace(blocks[block], end=ends.get(place.storage, position))
     return blocks, block_of
+
+
+def _put_in_rows(blocks: list[Block], rows: Rows) -> dict[int, tuple[int, int]]:
+    """Makes one block of those of each row: by old block, the new one and where in it it lies.
+
+    The old ones stay in the list, with nothing in them.
+    """
+    inside: dict[int, tuple[int, int]] = {}
+    for row in rows:
+        start = 0
+        for block in row:
+            inside[block] = (len(blocks), start)
+            start += aligned(blocks[block].bytes)
+        members = [blocks[block] for block in row]
+        first, last = min(b.start for b in members), max(b.end for b in members)
+        blocks.append(Block(start, first, last))
+        for block in row:
+            blocks[block] = replace(blocks[block], bytes=0)
+    return inside
 
 
 def _ends(draft: Draft, order: Sequence[int]) -> dict[int, int]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowc.graph.graph import Graph, Node, Ref
-from flowc.plan.memory import Memory, lay_out
+from flowc.plan.join import Homes, join_updates
+from flowc.plan.memory import Memory, Rows, lay_out
 from flowc.plan.order import linear_order
 from flowc.plan.places import Place, constant_home, variable_home, view
 from flowc.plan.steps import Draft
@@ -29,8 +30,11 @@ class Planned:
         return self.memory.bytes
 
 
-def plan_graph(graph: Graph) -> Planned:
-    """Plans a program whose dimensions are all bound. Its inputs keep their values to the end."""
+def plan_graph(graph: Graph, homes: Homes) -> Planned:
+    """Plans a program whose dimensions are all bound. Its inputs keep their values to the end.
+
+    `homes` are the addresses of the variables.
+    """
     draft = Draft()
     places = _translate(draft, graph, lambda node: draft.new_place(node.type, kept=True))
     draft.outputs = {o.name: places[o.value] for o in graph.outputs}
@@ -39,8 +43,11 @@ def plan_graph(graph: Graph) -> Planned:
         for u in graph.updates
     ]
     guard = [draft.outputs[GUARD]] if GUARD in draft.outputs else []
-    writers = write_back(draft, changes, guard)
-    return _finish(draft, writers, linear_order(draft, last=writers))
+    for place in draft.outputs.values():
+        draft.keep(place)
+    joined = join_updates(draft, write_back(draft, changes, guard), homes)
+    order = linear_order(joined.draft, last=joined.writers)
+    return _finish(joined.draft, joined.writers, order, joined.rows)
 
 
 def plan_body(graph: Graph, carries: int) -> Planned:
@@ -63,14 +70,16 @@ def plan_body(graph: Graph, carries: int) -> Planned:
         changes.append(Change(draft.inputs[name], value, graph.nodes[output.value.node].origin))
     draft.outputs = {o.name: places[o.value] for o in graph.outputs[carries:]}
     writers = write_back(draft, changes, guard=())
-    return _finish(draft, writers, linear_order(draft, last=()))
-
-
-def _finish(draft: Draft, writers: frozenset[int], order: tuple[int, ...]) -> Planned:
     for place in draft.outputs.values():
         draft.keep(place)
+    return _finish(draft, writers, linear_order(draft, last=()), rows=())
+
+
+def _finish(
+    draft: Draft, writers: frozenset[int], order: tuple[int, ...], rows: Rows
+) -> Planned:
     commit = next((p for p, step in enumerate(order) if step in writers), len(order))
-    return Planned(draft, order, commit, lay_out(draft, order))
+    return Planned(draft, order, commit, lay_out(draft, order, rows))
 
 
 def _translate(

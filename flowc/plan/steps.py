@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An instruction to be: what it reads and writes, not yet when or where."""
+    """An instruction to be: what it reads and writes, not yet when or where.
+
+    `joined` and `rewritten` are further storages that it reads and writes, behind the first ones
+    that its operands and results name (see `join.py`).
+    """
 
     id: int
     op: str
@@ -31,11 +35,13 @@ class Step:
     scratch_bytes: int = 0
     expression: Expression | None = None
     body: Planned | None = None
+    joined: tuple[int, ...] = ()
+    rewritten: tuple[int, ...] = ()
 
     @property
     def reads(self) -> tuple[int, ...]:
         """The storages that are read, each once, in operand order."""
-        return tuple(dict.fromkeys(p.storage for p in self.operands))
+        return tuple(dict.fromkeys((*(p.storage for p in self.operands), *self.joined)))
 
     @property
     def types(self) -> tuple[Types, Types]:
@@ -133,7 +139,11 @@ class Draft:
 
     def writer(self) -> dict[int, int]:
         """The step that writes each storage."""
-        return {p.storage: step.id for step in self.steps for p in step.results}
+        return {
+            storage: step.id
+            for step in self.steps
+            for storage in (*(p.storage for p in step.results), *step.rewritten)
+        }
 
     def readers(self) -> dict[int, list[int]]:
         """The steps that read each storage, in order."""

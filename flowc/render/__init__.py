@@ -1,8 +1,8 @@
-"""Diagnostics for people and for tools."""
+"""Diagnostics for people (text) and for tools (GitHub's commands; JSON and SARIF as dicts)."""
 
 from flowc.render.github import render_github
-from flowc.render.json import render_json
+from flowc.render.json import json_report
 from flowc.render.sarif import render_sarif
 from flowc.render.text import render_text
 
-__all__ = ["render_github", "render_json", "render_sarif", "render_text"]
+__all__ = ["json_report", "render_github", "render_sarif", "render_text"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,11 +10,6 @@ from flowc.render.place import region
 from flowc.source import Span
 
 SCHEMA = "flowc.check/1"
-
-
-def render_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """One object on one line."""
-    return json.dumps(json_report(diagnostics), ensure_ascii=False)
 
 
 def json_report(diagnostics: Iterable[Diagnostic]) -> dict[str, Any]:

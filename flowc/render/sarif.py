@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
@@ -18,12 +17,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 Json = dict[str, Any]
 
 
-def render_sarif(diagnostics: Iterable[Diagnostic]) -> str:
-    """The log as indented JSON."""
-    return json.dumps(sarif_report(diagnostics), ensure_ascii=False, indent=2)
-
-
-def sarif_report(diagnostics: Iterable[Diagnostic]) -> Json:
+def render_sarif(diagnostics: Iterable[Diagnostic]) -> Json:
     """A log with one run; its rules are the codes that occur."""
     found = list(diagnostics)
     rules = sorted({diagnostic.code for diagnostic in found})

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from flowc.graph.graph import Graph
+from flowc.views.errors import too_many_boxes
 from flowc.views.groups import VARIABLES, Group, by_path, each_alone, first_view_depth
 from flowc.views.items import Flow, Item, Use, flow_of
 from flowc.views.picture import Arrow, Box, Picture
 
 EVERYTHING = 0  # the depth at which every node has a box of its own
+MOST_BOXES = 3_000  # a picture of so many takes seconds, and nobody reads it
 WORDS_WIDTH = 46  # characters of a line in a box
 SHOWN_OPS = 4
 SHOWN_TYPES = 2
@@ -29,9 +31,11 @@ def draw_graph(graph: Graph, title: str, depth: int | None = None) -> Picture:
 
 
 def draw_flow(flow: Flow, title: str, depth: int | None = None) -> Picture:
-    """`draw_graph` for what is no graph but flows like one."""
+    """`draw_graph` for what is no graph but flows like one. NotShown if it is too large."""
     chosen = first_view_depth(flow.items) if depth is None else depth
     groups = each_alone(flow.items) if chosen == EVERYTHING else by_path(flow.items, chosen)
+    if len(groups) > MOST_BOXES:
+        raise too_many_boxes(len(groups), MOST_BOXES)
     sketch = _Sketch(flow, groups)
     inner = [_body(flow.items, group, chosen) for group in groups]
     return Picture(title, tuple(sketch.boxes), sketch.arrows(), tuple(p for p in inner if p))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from flowc.views.errors import bad_plan
 from flowc_runtime.plan import Plan, Program
 
 Facts = dict[str, Any]
@@ -53,3 +55,13 @@ def program_facts(program: Program) -> Facts:
 def only(plan: Plan, program: str) -> Plan:
     """The plan with one of its programs, for a view of that one; KeyError where it has no such."""
     return replace(plan, programs={program: plan.programs[program]})
+
+
+def read_plan_file(path: Path) -> Plan:
+    """The plan in a file; raises NotShown `plan-damaged` where it holds none."""
+    from flowc_runtime.planfile import PlanError, read_plan
+
+    try:
+        return read_plan(path.read_bytes().decode())
+    except (PlanError, UnicodeDecodeError) as reason:
+        raise bad_plan(path, reason) from None

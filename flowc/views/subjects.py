@@ -130,7 +130,7 @@ def _sizes(checked: Checked, name: str) -> Iterator[Subject]:
             yield Subject(name, "size", f"a hyperparameter, {value} here", span=node.span)
         elif isinstance(node, t.NamedDim) and node.name.text == name:
             yield Subject(name, "size", "a dimension", span=node.span)
-    for type_name, type_ in checked.inputs.items():
-        if name in type_.symbols:
-            span = checked.train.lowerer.inputs[type_name].span
-            yield Subject(name, "size", f"an open dimension of {type_name}", str(type_), span)
+    open_in = [n for n, type_ in checked.inputs.items() if name in type_.symbols]
+    if open_in:
+        span = checked.train.lowerer.inputs[open_in[0]].span
+        yield Subject(name, "size", f"an open dimension of {', '.join(open_in)}", span=span)

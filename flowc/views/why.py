@@ -17,6 +17,7 @@ from flowc.views.subjects import Subject, subjects
 from flowc_runtime.plan import Plan
 
 Facts = dict[str, Any]
+FIRST_VALUES = "init"  # the program that runs before all others, once
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ def _lives(plan: Plan, subject: Subject) -> Sequence[Life]:
             return list(input_lives(plan, subject.name))
         case "output":
             return list(output_lives(plan, subject.name))
-    return list(value_lives(plan, subject.owns)) if subject.places else []
+    if not subject.places:
+        return []
+    return [life for life in value_lives(plan, subject.owns) if life.program != FIRST_VALUES]
 
 
 def _with_instructions(plan: Plan, life: Life) -> Facts:
@@ -105,6 +108,9 @@ def _with_instructions(plan: Plan, life: Life) -> Facts:
     instructions = plan.programs[life.program].instructions
 
     def told(numbers: Sequence[int]) -> list[Facts]:
-        return [{"number": n, "op": instructions[n].op, "at": instructions[n].at} for n in numbers]
+        return [
+            {"number": n, "op": i.op, "path": i.path, "at": i.at}
+            for n, i in ((n, instructions[n]) for n in numbers)
+        ]
 
     return {**life.to_json(), "written": told(life.written), "read": told(life.read)}

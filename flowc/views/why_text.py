@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from flowc.views.items import GRADIENT_MARK
 from flowc.views.tables import INDENT, bytes_text, pairs, sections, table
 
 Facts = Mapping[str, Any]
@@ -50,15 +51,21 @@ def _users(users: Sequence[Facts]) -> str:
 
 def _lives(lives: Sequence[Facts]) -> str:
     rows = [
-        (f["program"], f["type"], f"{f['space']} @{f['offset']}", bytes_text(f["bytes"]),
-         _first(f), _last(f))
+        (f["program"], f["type"], _gradient(f), f"{f['space']} @{f['offset']}",
+         bytes_text(f["bytes"]), _first(f), _last(f))
         for f in lives[:MOST_LIVES]
     ]  # fmt: skip
     if not rows:
         return ""
-    shown = table(("program", "type", "place", "bytes", "from", "to"), rows, ("bytes",))
+    shown = table(("program", "type", "of", "place", "bytes", "from", "to"), rows, ("bytes",))
     rest = len(lives) - len(rows)
     return shown + (f"\n{INDENT}and {rest} more" if rest > 0 else "")
+
+
+def _gradient(life: Facts) -> str:
+    """Marks what autodiff has made."""
+    made = life["space"] == "arena" and life["written"]
+    return "gradient" if made and made[0]["path"].endswith(GRADIENT_MARK) else ""
 
 
 def _first(life: Facts) -> str:

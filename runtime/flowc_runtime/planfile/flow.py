@@ -6,7 +6,14 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from flowc_runtime.plan import Buffer, Instruction, PlanError, Port, Program
+from flowc_runtime.plan import (
+    ALIGNMENT_BYTES,
+    Buffer,
+    Instruction,
+    PlanError,
+    Port,
+    Program,
+)
 from flowc_runtime.types import TensorType
 
 _SCRATCH = -1  # owns the bytes that an instruction has used for itself
@@ -57,12 +64,30 @@ def _check_read(
         if found != {number}:
             raise PlanError(f"{at}: buffer {number} was overwritten before it is read")
         return
+    if len(found) > 1 and _is_row(program, buffer, owners):
+        return
     owner = found.pop()
     if found or owner < 0:
         raise PlanError(f"{at}: buffer {number} is no view of one tensor")
     whole = program.buffers[owner]
     if not (whole.offset <= buffer.offset and buffer.end <= whole.end):
         raise PlanError(f"{at}: buffer {number} is no view of buffer {owner}")
+
+
+def _is_row(program: Program, buffer: Buffer, owners: _Owners) -> bool:
+    """Whether a buffer holds whole tensors one behind the other, each on a boundary.
+
+    What lies between the end of one and the next boundary may be anything.
+    """
+    at = buffer.offset
+    for start, end, owner in owners.intervals(buffer):
+        if start < at:  # between two tensors
+            continue
+        whole = program.buffers[owner] if owner >= 0 else None
+        if whole is None or (whole.space, whole.offset, whole.end) != ("arena", start, end):
+            return False
+        at = -(-end // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    return True
 
 
 def _check_apart(program: Program, instruction: Instruction, at: str) -> None:
@@ -102,6 +127,15 @@ class _Owners:
 
     def read(self, buffer: Buffer) -> Sequence[int]:
         return list(self._between(buffer.offset, buffer.end))
+
+    def intervals(self, buffer: Buffer) -> Iterator[tuple[int, int, int]]:
+        """Start, end and owner of what meets a buffer, in order."""
+        self._cut(buffer.offset)
+        self._cut(buffer.end)
+        at = bisect_right(self._starts, buffer.offset) - 1
+        while self._starts[at] < buffer.end:
+            yield self._starts[at], self._starts[at + 1], self._owners[at]
+            at += 1
 
     def _between(self, start: int, end: int) -> Iterator[int]:
         at = bisect_right(self._starts, start) - 1

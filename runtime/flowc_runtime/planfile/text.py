@@ -115,7 +115,18 @@ def _names(program: Program, outside: Mapping[Buffer, str]) -> dict[int, str]:
 
 def _outside_names(plan: Plan) -> dict[Buffer, str]:
     names = {Buffer("constants", c.offset, c.type): _short(c.value) for c in plan.constants}
-    return names | {Buffer("variables", v.offset, v.type): v.path for v in plan.variables}
+    names |= {Buffer("variables", v.offset, v.type): v.path for v in plan.variables}
+    for program in plan.programs.values():
+        for buffer in program.buffers:
+            if buffer.space == "variables" and buffer not in names:
+                names[buffer] = _stretch(plan, buffer)
+    return names
+
+
+def _stretch(plan: Plan, buffer: Buffer) -> str:
+    """The name of a buffer over several variables that lie one behind the other."""
+    inside = [v.path for v in plan.variables if buffer.offset <= v.offset < buffer.end]
+    return f"{inside[0]}..{inside[-1]}" if len(inside) > 1 else inside[0]
 
 
 def _short(value: object) -> str:
