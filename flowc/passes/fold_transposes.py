@@ -1,4 +1,8 @@
-"""Fold transposes: a matrix product reads and gives its matrices either way round."""
+"""Fold transposes: a matrix product reads and gives its matrices either way round.
+
+A transpose that only swaps the matrices' two axes vanishes. One that also moves others is left
+with what keeps the rows whole, which copies whole runs of memory instead of single elements.
+"""
 
 from __future__ import annotations
 
@@ -39,28 +43,39 @@ def _fold_results(graph: Graph) -> Graph:
     def rewrite(
         builder: Builder, node: Node, operands: tuple[Value, ...]
     ) -> Sequence[Value] | None:
-        if not _swaps_last_two(node) or node.operands[0] not in single:
+        rank = _rank(node)
+        if not rank or node.attrs["perm"][-1] != rank - 2 or node.operands[0] not in single:
             return None
         product = node_of(builder, operands[0])
         if product.op != "matmul":
             return None
         a, b = (builder.value(ref) for ref in product.operands)
         turn_a, turn_b = not product.attrs["transpose_b"], not product.attrs["transpose_a"]
-        return (builder("matmul", b, a, transpose_a=turn_a, transpose_b=turn_b),)
+        turned = builder("matmul", b, a, transpose_a=turn_a, transpose_b=turn_b)
+        swap = {rank - 1: rank - 2, rank - 2: rank - 1}
+        perm = tuple(swap.get(axis, axis) for axis in node.attrs["perm"])
+        return (_moved(builder, turned, perm),)
 
     return rebuild(graph, rewrite)
 
 
 def _turned(builder: Builder, value: Value, flag: bool) -> tuple[Value, bool]:
+    """An operand of a matmul, and its flag, without a swap of its last two axes."""
     node = node_of(builder, value)
-    if not _swaps_last_two(node):
+    rank = _rank(node)
+    if not rank or node.attrs["perm"][-2] != rank - 1:
         return value, flag
-    return builder.value(node.operands[0]), not flag
+    *batch, before_last, last = node.attrs["perm"]
+    source = builder.value(node.operands[0])
+    with builder.at(node.origin):
+        return _moved(builder, source, (*batch, last, before_last)), not flag
 
 
-def _swaps_last_two(node: Node) -> bool:
-    if node.op != "transpose":
-        return False
-    perm = tuple(node.attrs["perm"])
-    rank = len(perm)
-    return rank >= 2 and perm == (*range(rank - 2), rank - 1, rank - 2)
+def _moved(builder: Builder, value: Value, perm: tuple[int, ...]) -> Value:
+    return value if perm == tuple(range(len(perm))) else builder("transpose", value, perm=perm)
+
+
+def _rank(node: Node) -> int:
+    """The rank of a transpose that could be a matrix product's business, else 0."""
+    rank = len(node.attrs["perm"]) if node.op == "transpose" else 0
+    return rank if rank >= 2 else 0

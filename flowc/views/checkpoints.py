@@ -152,7 +152,7 @@ def _plain(value: Any) -> int | float | None:
 
 def weights_text(facts: Facts) -> str:
     tensors = facts["tensors"]
-    return sections([(f"weights {facts['file']}", tensors_table(tensors)), (_total(tensors), " ")])
+    return sections([(f"weights {facts['file']}", tensors_table(tensors)), ("", _total(tensors))])
 
 
 def checkpoint_text(facts: Facts) -> str:
@@ -178,7 +178,7 @@ def checkpoint_text(facts: Facts) -> str:
         (head, pairs([(name, value) for name, value in about if value])),
         ("files", table(("name", "bytes", "sha256"), files, ("bytes",))),
         ("tensors", tensors_table(facts["tensors"])),
-        (_total(facts["tensors"]), " "),
+        ("", _total(facts["tensors"])),
     ])  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flowc.views.dataflow import HELD, INPUT, DataFlow, Written, data_flow
+from flowc.views.dataflow import INPUT, DataFlow, Written, data_flow
 from flowc_runtime.plan import Buffer, Instruction, Plan
 
 
@@ -49,7 +49,7 @@ def variable_lives(plan: Plan, path: str) -> Iterator[Life]:
 def input_lives(plan: Plan, name: str) -> Iterator[Life]:
     """Those of an input in every program that has it."""
     for program_name, program in plan.programs.items():
-        flows = data_flow(program)
+        flows = data_flow(plan, program)
         for number, port in enumerate(program.inputs):
             if port.name == name:
                 read = _readers(flows, Written(INPUT, number))
@@ -59,18 +59,19 @@ def input_lives(plan: Plan, name: str) -> Iterator[Life]:
 def output_lives(plan: Plan, name: str) -> Iterator[Life]:
     """Those of a named output in every program that gives it."""
     for program_name, program in plan.programs.items():
-        flows = data_flow(program)
-        for port, value in zip(program.outputs, flows.outputs, strict=True):
+        flows = data_flow(plan, program)
+        for port, values in zip(program.outputs, flows.outputs, strict=True):
             if port.name == name:
-                written = (value.instruction,) if value.instruction > HELD + 1 else ()
+                written = tuple(v.instruction for v in values if v.instruction >= 0)
+                read = sorted({number for v in values for number in _readers(flows, v)})
                 buffer = program.buffers[port.buffer]
-                yield _life(program_name, buffer, written, _readers(flows, value), kept=True)
+                yield _life(program_name, buffer, written, tuple(read), kept=True)
 
 
 def value_lives(plan: Plan, belongs: Callable[[Instruction], bool]) -> Iterator[Life]:
     """Those of all results of the instructions that `belongs` accepts."""
     for name, program in plan.programs.items():
-        flows = data_flow(program)
+        flows = data_flow(plan, program)
         for number, instruction in enumerate(program.instructions):
             if belongs(instruction):
                 for result, buffer in enumerate(instruction.results):

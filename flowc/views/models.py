@@ -134,7 +134,7 @@ def model_text(facts: Facts) -> str:
     head = f"{facts['model']}  {here}"
     variables = facts["variables"]
     parts = [
-        (head, ""),
+        ("", head),
         ("hypers", pairs([(h["name"], f"= {value_text(h['value'])}") for h in facts["hypers"]])),
         ("inputs", _named(facts["inputs"], here)),
         ("parameters", _variables([v for v in variables if v["kind"] == "param"], here)),
@@ -143,8 +143,9 @@ def model_text(facts: Facts) -> str:
         ("data", pairs([(d["name"], d["text"].partition("=")[2].strip()) for d in facts["data"]])),
         ("train", pairs(list((facts["train"] or {}).items()))),
         ("programs", programs_table(facts["programs"])),
+        ("", "\n".join(_totals(facts))),
     ]
-    return f"{head}\n\n{sections(parts)}\n{'. '.join(_totals(facts))}\n"
+    return sections(parts)
 
 
 def programs_table(programs: Mapping[str, Facts]) -> str:

@@ -2,87 +2,76 @@
 
 from __future__ import annotations
 
-from flowc.views.dataflow import HELD, INPUT, DataFlow, Written, data_flow
+from collections.abc import Iterable, Iterator
+
+from flowc.views.dataflow import INPUT, Written, data_flow
 from flowc.views.items import GRADIENT_MARK, Flow, Item, Result, Use, kernel_ops
-from flowc_runtime.plan import Buffer, Instruction, Plan, Program, Variable
+from flowc_runtime.plan import Buffer, Instruction, Plan, Program
 
 
 def flow_of_program(plan: Plan, program: Program) -> Flow:
     """Its instructions, and the inputs and variables that they read; constants are left out."""
-    return _Reader(plan, program).flow()
+    reader = _Reader(plan, program)
+    instructions = {k: reader.instruction(k) for k in range(len(program.instructions))}
+    results = tuple(reader.results())
+    return Flow(reader.outside | instructions, results, tuple(reader.updates()))
 
 
 class _Reader:
     """Gives values items: instructions have the first numbers, then comes what lies outside."""
 
     def __init__(self, plan: Plan, program: Program):
-        self.program, self.flows = program, data_flow(program)
-        self.variables = {v.offset: v for v in plan.variables}
-        self.outside: dict[Item, int] = {}
-        self.numbers: dict[Written, int | None] = {}
+        self.plan, self.program = plan, program
+        self.flow = data_flow(plan, program)
+        self.outside: dict[int, Item] = {}
+        self.numbers: dict[Written, int] = {}
 
-    def flow(self) -> Flow:
-        reads = [self._uses(self.flows, k) for k in range(len(self.program.instructions))]
-        results = tuple(self._results())
-        instructions = {
-            k: _instruction_item(k, i, self.program, reads[k])
-            for k, i in enumerate(self.program.instructions)
-        }
-        outside = {number: item for item, number in self.outside.items()}
-        return Flow(outside | instructions, results, tuple(self._updates()))
+    def instruction(self, number: int) -> Item:
+        instruction = self.program.instructions[number]
+        types = tuple(str(self.program.buffers[b].type) for b in instruction.results)
+        return _instruction_item(number, instruction, types, self._uses(self.flow.reads[number]))
 
-    def _uses(self, flows: DataFlow, number: int) -> tuple[Use, ...]:
-        return tuple(u for value in flows.reads[number] if (u := self._use(value)) is not None)
+    def results(self) -> Iterator[Result]:
+        for port, values in zip(self.program.outputs, self.flow.outputs, strict=True):
+            type_ = str(self.program.buffers[port.buffer].type)
+            uses = self._uses(values)
+            yield Result(port.name, type_, uses[0] if uses else None, "" if uses else "constant")
 
-    def _use(self, value: Written) -> Use | None:
-        if value.instruction >= 0:
-            return Use(*value)
+    def updates(self) -> Iterator[tuple[str, Use]]:
+        """The variables that are written, several by one instruction if they lie side by side."""
+        for number, instruction in enumerate(self.program.instructions):
+            for result, buffer in enumerate(instruction.results):
+                written = self.program.buffers[buffer]
+                for v in self.plan.variables:
+                    if written.meets(Buffer("variables", v.offset, v.type)):
+                        yield v.path, Use(number, result)
+
+    def _uses(self, values: Iterable[Written]) -> tuple[Use, ...]:
+        return tuple(
+            Use(*value) if value.instruction >= 0 else Use(self._number(value), 0)
+            for value in values
+        )
+
+    def _number(self, value: Written) -> int:
+        """The item's number of an input or variable, which becomes an item at its first use."""
         if value not in self.numbers:
-            item = self._item_outside(value)
-            if item is not None:
-                self.outside.setdefault(item, item.id)
-            self.numbers[value] = None if item is None else self.outside[item]
-        number = self.numbers[value]
-        return None if number is None else Use(number, 0)
+            number = len(self.program.instructions) + len(self.outside)
+            self.numbers[value] = number
+            self.outside[number] = self._leaf(number, value)
+        return self.numbers[value]
 
-    def _item_outside(self, value: Written) -> Item | None:
-        number = len(self.program.instructions) + len(self.outside)
+    def _leaf(self, number: int, value: Written) -> Item:
         if value.instruction == INPUT:
             port = self.program.inputs[value.result]
-            return _leaf(number, "input", port.name, self.program.buffers[port.buffer])
-        assert value.instruction == HELD
-        buffer = self.program.buffers[value.result]
-        variable = self.variables.get(buffer.offset) if buffer.space == "variables" else None
-        if variable is None:
-            return None
-        known = (i for i in self.outside if i.name == variable.path)
-        return next(known, None) or _leaf(number, variable.kind, variable.path, buffer)
-
-    def _results(self) -> list[Result]:
-        found = []
-        for port, value in zip(self.program.outputs, self.flows.outputs, strict=True):
-            use, type_ = self._use(value), str(self.program.buffers[port.buffer].type)
-            found.append(Result(port.name, type_, use, "" if use else "constant"))
-        return found
-
-    def _updates(self) -> list[tuple[str, Use]]:
-        return [
-            (self._variable(self.program.buffers[buffer]).path, Use(number, result))
-            for number, instruction in enumerate(self.program.instructions)
-            for result, buffer in enumerate(instruction.results)
-            if self.program.buffers[buffer].space == "variables"
-        ]
-
-    def _variable(self, buffer: Buffer) -> Variable:
-        starts = [offset for offset in self.variables if offset <= buffer.offset]
-        return self.variables[max(starts)]
+            return _leaf_item(number, "input", port.name, self.program.buffers[port.buffer])
+        variable = self.plan.variables[value.result]
+        place = Buffer("variables", variable.offset, variable.type)
+        return _leaf_item(number, variable.kind, variable.path, place)
 
 
 def _instruction_item(
-    number: int, instruction: Instruction, program: Program, uses: tuple[Use, ...]
+    number: int, instruction: Instruction, types: tuple[str, ...], uses: tuple[Use, ...]
 ) -> Item:
-    path = instruction.path.removesuffix(GRADIENT_MARK)
-    types = tuple(str(program.buffers[b].type) for b in instruction.results)
     scan = instruction.body is not None
     lines = tuple(map(str, instruction.attrs.get("lines", ())))
     return Item(
@@ -92,7 +81,7 @@ def _instruction_item(
         ops=kernel_ops(lines) if lines else (instruction.op,),
         types=types,
         uses=uses,
-        path=path,
+        path=instruction.path.removesuffix(GRADIENT_MARK),
         gradient=instruction.path.endswith(GRADIENT_MARK),
         at=instruction.at,
         line=_line(instruction.at),
@@ -101,14 +90,14 @@ def _instruction_item(
     )
 
 
-def _leaf(number: int, kind: str, name: str, buffer: Buffer) -> Item:
+def _leaf_item(number: int, kind: str, name: str, buffer: Buffer) -> Item:
     elements = buffer.type.size if kind == "param" else 0
     assert isinstance(elements, int)
     return Item(
         id=number, kind=kind, name=name, ops=(), types=(str(buffer.type),), uses=(), path="",
         gradient=False, at="", line=0, text="", hover=f"{kind} {name}: {buffer.type}",
         elements=elements,
-    )
+    )  # fmt: skip
 
 
 def _line(at: str) -> int:

@@ -79,13 +79,17 @@ def _bindings(checked: Checked, declarations: Declarations, name: str) -> Iterat
     """Each `name = ...` of the text; one inside a `repeat` or block for each time it was made."""
     source = checked.world.tree.source
     for bind in declarations.bindings(source, name):
-        made = [
-            node
-            for node in checked.train.graph.nodes
-            if (span := node.origin.span) is not None and span.source == source
-            and bind.value.span.start <= span.start and span.end <= bind.value.span.end
-        ]  # fmt: skip
-        yield from _made(checked.train.graph, name, bind, made)
+        graph = checked.train.graph
+        made = [node for node in graph.nodes if _is_within(node.origin.span, bind.value.span)]
+        if not made:  # a function of the text: its nodes are where it is written
+            made = [node for node in graph.nodes if is_below(node.origin.path, name)]
+        yield from _made(graph, name, bind, made)
+
+
+def _is_within(span: Span | None, outer: Span) -> bool:
+    if span is None or span.source != outer.source:
+        return False
+    return outer.start <= span.start and span.end <= outer.end
 
 
 def _made(graph: Graph, name: str, bind: t.Bind, nodes: list[Node]) -> Iterator[Subject]:

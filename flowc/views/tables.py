@@ -35,12 +35,12 @@ def pairs(items: Sequence[tuple[str, str]]) -> str:
 
 
 def sections(parts: Sequence[tuple[str, str]]) -> str:
-    """Titled parts with a blank line between them; those without a body are left out."""
-    return "\n\n".join(_section(title, body) for title, body in parts if body) + "\n"
+    """Parts with a blank line between them, each below its title if it has one.
 
-
-def _section(title: str, body: str) -> str:
-    return f"{title}\n{body}" if title else body
+    Those without a body are left out.
+    """
+    shown = [f"{title}\n{body}" if title else body for title, body in parts if body]
+    return "\n\n".join(shown) + "\n"
 
 
 def plural(count: int, noun: str) -> str:
