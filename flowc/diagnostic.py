@@ -11,6 +11,7 @@ from flowc.source import Span
 
 Severity = Literal["error", "warning"]
 MAX_REPORTED = 20  # per run; more than that nobody reads
+LONGEST_COMPARED = 80  # characters of a name that is compared with others
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,11 @@ class Sink:
     """Collects diagnostics; the same complaint at the same place is kept once."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    _known: set[Diagnostic] = field(default_factory=set, repr=False, compare=False)
 
     def report(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self.diagnostics:
+        if diagnostic not in self._known:
+            self._known.add(diagnostic)
             self.diagnostics.append(diagnostic)
 
     @property
@@ -75,6 +78,9 @@ class Sink:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a misspelt one probably meant."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    """The known name that a misspelt one probably meant; long ones take too long to compare."""
+    if len(name) > LONGEST_COMPARED:
+        return None
+    short = [k for k in known if len(k) <= LONGEST_COMPARED]
+    close = get_close_matches(name, short, n=1, cutoff=0.6)
     return close[0] if close else None

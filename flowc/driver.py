@@ -6,11 +6,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flowc.autodiff import differentiate
 from flowc.diagnostic import Limit, Sink, Stop
-from flowc.graph.bind import bind_sizes
 from flowc.graph.graph import Graph, Node
 from flowc.lower import errors
 from flowc.lower.data import DataDecl, lower_data
@@ -23,17 +21,16 @@ from flowc.lower.model import (
     select,
 )
 from flowc.lower.place import check_place
-from flowc.lower.settings import TrainSettings, lower_settings, matches
-from flowc.lower.update import lower_update
+from flowc.lower.settings import TrainSettings, check_freeze, lower_settings
 from flowc.lower.world import World, open_world
-from flowc.passes import optimise
-from flowc.plan.emit import make_plan
 from flowc.source import Source
 from flowc.syntax.parse import parse
 from flowc.syntax.read import read_source
 from flowc.syntax.tree import Import
-from flowc_runtime.plan import Plan
 from flowc_runtime.types import TensorType
+
+if TYPE_CHECKING:
+    from flowc_runtime.plan import Plan
 
 Watch = Callable[[str, Any], None]  # told of every stage's result: "tree", "train.graph", ...
 DEFAULT_BATCH = 32
@@ -116,10 +113,8 @@ def _check_training(world: World, train: Lowered, settings: TrainSettings | None
     params = sorted(parameter_refs(train))
     if not params:
         world.sink.report(errors.no_params(world.model, world.train.span))
-    freeze = settings.freeze
-    for pattern in (*freeze.patterns, *freeze.exceptions) if freeze else ():
-        if not any(matches(pattern, p) for p in params):
-            world.sink.report(errors.freezes_nothing(world.train.span, pattern, params))
+    if settings.freeze is not None:
+        check_freeze(world, settings.freeze, params)
 
 
 def compile(
@@ -137,6 +132,11 @@ def compile(
 
 def plan_of(checked: Checked, sink: Sink, options: Options, watch: Watch) -> Plan:
     """Checked graphs to a plan: gradients, updates, bound sizes, passes, order and memory."""
+    # Imported here, because `flowc check` goes no further than `check` and should be quick.
+    from flowc.graph.bind import bind_sizes
+    from flowc.passes import optimise
+    from flowc.plan.emit import make_plan
+
     graphs = dict(_programs(checked, sink, watch))
     sink.stop_on_errors()
     sizes = _sizes(checked.batch, graphs, options)
@@ -172,6 +172,9 @@ def _train_graphs(
     checked: Checked, settings: TrainSettings, sink: Sink, watch: Watch
 ) -> tuple[Graph, Graph]:
     """The training step with its gradients and updates, and the first values for all of it."""
+    from flowc.autodiff import differentiate
+    from flowc.lower.update import lower_update
+
     lowered, freeze = checked.train, settings.freeze
     graph = select(lowered.graph, ("loss", "metric"), True)
     wrt = {p: ref for p, ref in parameter_refs(lowered).items()

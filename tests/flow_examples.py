@@ -93,7 +93,7 @@ optimizer adam(lr: schedule = 1e-3, beta1: float = 0.9, beta2: float = 0.999, ep
   next v = second
   next param = param - lr * (first / (1 - beta1 ^ step)) / (sqrt(second / (1 - beta2 ^ step)) + eps)
 }
-schedule cosine(peak: float, steps: int) { return peak * 0.5 * (1 + cos(pi * min(step / steps, 1))) }
+schedule cosine(peak: float, n: int) { return peak * 0.5 * (1 + cos(pi * min(step / n, 1))) }
 """
 
 PARAMETER_SERVERS = """\

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import sys
 import tomllib
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from command_line import GOOD, MODELS, ROOT, run, started
 
 from flowc import __version__
 from flowc.cli.command import LazyGroup
@@ -23,23 +23,6 @@ from flowc_runtime.data.errors import DataError
 from flowc_runtime.events import Error
 from flowc_runtime.runfolder.errors import RunError
 from flowc_runtime.training.errors import TrainingFailed
-
-ROOT = Path(__file__).parent.parent
-MODELS = ROOT / "models"
-GOOD = "model m {\n  input x: f32[batch, 4]\n  output y = dense(x, 2)\n}\n"
-
-
-def run(*args: str, input: str | bytes | None = None, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(flowc, args, input=input, env=env)
-
-
-def started(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """flowc as a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from flowc.cli.main import run; run()", *args],
-        capture_output=True, text=True, env={**os.environ, **env}, timeout=60,
-    )  # fmt: skip
-
 
 # --- flowc on its own -------------------------------------------------------------------------
 
@@ -129,14 +112,14 @@ def test_every_option_is_explained(name: str) -> None:
 
 def test_options_are_read_from_the_environment(tmp_path: Path) -> None:
     (tmp_path / "m.flow").write_text(GOOD)
-    result = run("check", str(tmp_path), env={"FLOWC_CHECK_FORMAT": "json"})
+    result = run("check", tmp_path, FLOWC_CHECK_FORMAT="json")
     assert result.stdout.startswith('{"schema": "flowc.check/1"')
 
 
 def test_a_folder_to_go_to_is_left_again(tmp_path: Path) -> None:
     (tmp_path / "model.flow").write_text(GOOD)
     before = Path.cwd()
-    result = run("-C", str(tmp_path), "check")
+    result = run("-C", tmp_path, "check")
     assert result.exit_code == 0
     assert result.stdout.startswith("ok: ")
     assert Path.cwd() == before
@@ -174,9 +157,9 @@ def test_colours_follow_the_option_then_the_environment(
 
 def test_colours_are_written_only_where_they_are_wanted(tmp_path: Path) -> None:
     (tmp_path / "m.flow").write_text("model m {\n  output y = z\n}\n")
-    assert "\x1b[" in run("--color", "always", "check", str(tmp_path)).stderr
-    assert "\x1b[" not in run("check", str(tmp_path)).stderr
-    assert "\x1b[" not in run("--color", "never", "check", str(tmp_path)).stderr
+    assert "\x1b[" in run("--color", "always", "check", tmp_path).stderr
+    assert "\x1b[" not in run("check", tmp_path).stderr
+    assert "\x1b[" not in run("--color", "never", "check", tmp_path).stderr
 
 
 # --- endings ----------------------------------------------------------------------------------
@@ -271,20 +254,20 @@ def test_debug_shows_the_traceback(state: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_what_a_command_raises_becomes_message_and_exit_code(tmp_path: Path) -> None:
-    done = started("check", str(tmp_path / "none.flow"))
+    done = started("check", tmp_path / "none.flow")
     assert done.returncode == 66
     assert done.stdout == ""
     assert done.stderr == f"error: {tmp_path}/none.flow: no such file\n"
 
 
 def test_debug_goes_with_every_command(tmp_path: Path) -> None:
-    result = run("--debug", "check", str(tmp_path / "none.flow"))
+    result = run("--debug", "check", tmp_path / "none.flow")
     assert result.exit_code == 66
     assert "Traceback" in result.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    command = f"{sys.executable} -c 'from flowc.cli.main import run; run()' explain | true"
+    command = f"{sys.executable} -m flowc.cli explain | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
 
@@ -294,7 +277,7 @@ def test_a_full_disk_behind_stdout_is_told() -> None:
         pytest.skip("no /dev/full on this system")
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", "from flowc.cli.main import run; run()", "explain"],
+            [sys.executable, "-m", "flowc.cli", "explain"],
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
         )  # fmt: skip
     assert done.returncode == 74

@@ -144,11 +144,12 @@ def test_brackets_stay_inside_operations_and_go_elsewhere() -> None:
     "expression",
     [
         "16..4096", "-a ^ -b", "(-a) ^ b", "a ^ b ^ c", "(a ^ b) ^ c", "not (a and b)", "-(a + b)",
-        "a - (b - c)", "(a < b) == c", "x |> (a.b)(c)", "(x |> f) + 1", "x[1:2, ::2, i + 1 :, : n - 1]",
+        "a - (b - c)", "(a < b) == c", "x |> (a.b)(c)", "(x |> f) + 1",
+        "x[1:2, ::2, i + 1 :, : n - 1]",
         "f(scan x over time as xt { yield xt }, 3)", "[a, (b, c)]", "1_000 + 1e-3", "a.b[0](c)",
         '"a\\n" except "**"', "-(-a)", "not not a",
     ],
-)  # fmt: skip  # noqa: E501
+)  # fmt: skip
 def test_an_expression_keeps_its_meaning(expression: str) -> None:
     assert_kept(in_model(f"x = {expression}"))
 

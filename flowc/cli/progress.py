@@ -23,6 +23,7 @@ from flowc_runtime.events import (
 
 STYLES = ("auto", "rich", "plain", "json", "none")
 PLAIN_SECONDS = 10.0  # between two plain lines about steps
+VALIDATION_SECONDS = 1.0  # between two about validations, which tiny data makes many of
 
 
 class Reporter(Protocol):
@@ -72,10 +73,11 @@ class Quiet:
 
 
 class Plain:
-    """A line for each validation, and one every few seconds between them, on stderr."""
+    """Lines about validations, and one every few seconds between them, on stderr."""
 
     def __init__(self) -> None:
         self._next = time.monotonic() + PLAIN_SECONDS
+        self._next_validation = time.monotonic()
         self._total = 0
 
     def __call__(self, event: Event) -> None:
@@ -87,11 +89,18 @@ class Plain:
             case StepDone() if time.monotonic() >= self._next:
                 self._next = time.monotonic() + PLAIN_SECONDS
                 self._say(self._step_line(event))
-            case Validation():
+            case Validation() if self._is_due(event):
                 self._say(
                     f"step {event.step}/{self._total}  epoch {event.epoch}  "
                     f"validation loss {event.loss:.4f}{values(event.metrics)}"
                 )
+
+    def _is_due(self, event: Validation) -> bool:
+        now = time.monotonic()
+        if now < self._next_validation and event.step != self._total:
+            return False
+        self._next_validation = now + VALIDATION_SECONDS
+        return True
 
     def _step_line(self, event: StepDone) -> str:
         speed = event.steps_per_second

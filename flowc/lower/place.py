@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+from flowc.diagnostic import MAX_REPORTED, Limit, Stop
 from flowc.lower import errors
-from flowc.lower.settings import matches
+from flowc.lower.paths import MAX_PATTERNS, unmatched
 from flowc.lower.world import World
 from flowc.syntax import tree as t
 
@@ -15,14 +16,36 @@ def check_place(world: World, paths: Iterable[str]) -> None:
     if world.place is None or world.model is None:
         return
     parameters = sorted(paths)
-    known = parameters + sorted(bindings(world.model))
-    for statement in world.place.statements:
+    everything = parameters + sorted(bindings(world.model))
+    known_to_shard, known_to_stage = _with_prefixes(parameters), _with_prefixes(everything)
+    starred = 0
+    for pattern, known in _patterns(world.place, known_to_shard, known_to_stage):
+        starred += "*" in pattern.span.text
+        if starred > MAX_PATTERNS:
+            raise Limit(errors.too_many_patterns(pattern.span, MAX_PATTERNS))
+        ends = [text for text in (pattern.first, pattern.last) if text]
+        for text in unmatched(ends, known):
+            world.sink.report(errors.place_names_nothing(pattern.span, text, known))
+        if len(world.sink.errors) >= MAX_REPORTED:
+            raise Stop
+
+
+def _patterns(
+    place: t.Place, parameters: list[str], everything: list[str]
+) -> Iterator[tuple[t.Pattern, list[str]]]:
+    """Each pattern with the names that it may mean: a shard is a parameter, a stage anything."""
+    for statement in place.statements:
         match statement:
-            case t.Shard():
-                _check_pattern(world, statement.pattern, parameters)
-            case t.Stage():
-                for pattern in statement.patterns:
-                    _check_pattern(world, pattern, known)
+            case t.Shard(pattern=pattern):
+                yield pattern, parameters
+            case t.Stage(patterns=patterns):
+                yield from ((pattern, everything) for pattern in patterns)
+
+
+def _with_prefixes(known: Sequence[str]) -> list[str]:
+    """The paths, and those of the blocks that hold them."""
+    parts = [path.split(".") for path in known]
+    return sorted({".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)})
 
 
 def bindings(model: t.Model) -> set[str]:
@@ -41,9 +64,3 @@ def bindings(model: t.Model) -> set[str]:
             case t.If(then=then, orelse=orelse):
                 pending.extend((*then, *orelse))
     return names
-
-
-def _check_pattern(world: World, pattern: t.Pattern, known: list[str]) -> None:
-    for text in (pattern.first, pattern.last):
-        if text and not any(matches(text, name) or name.startswith(f"{text}.") for name in known):
-            world.sink.report(errors.place_names_nothing(pattern.span, text, known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowc.graph.builder import Builder, Value
@@ -159,7 +160,8 @@ def _append(
     if level.uses_round:
         walked.append(_rounds(lw, level.length))
         axes = (*axes, 0)
-    yields = len(_yields(yielded))
+    yields = [level.builder.value(o.value) for o in outputs[len(carries) :]]
+    stacked = tuple(min(axes[0], y.type.rank) for y in yields)  # a vector's only place is the first
     results = emit_scan(
         lw.builder,
         walked,
@@ -167,20 +169,22 @@ def _append(
         [lw.local(captured) for captured in level.captured],
         inputs_first(level.builder, outputs),
         axes=axes,
-        yield_axes=(axes[0],) * yields,
+        yield_axes=stacked,
         length=level.length,
         reverse=expr.reverse,
     )
-    kept = results[len(carries) :] if yields else results
-    tensors = tuple(Tensor(_named_like(r, sequences[0], axes[0]) if yields else r, lw.level)
-                    for r in kept)
+    kept: Sequence[Value] = results[len(carries) :] if yields else results
+    if yields:
+        walked_dim = sequences[0].value.type.shape[axes[0]]
+        kept = [_named_like(r, walked_dim, axis) for r, axis in zip(kept, stacked, strict=True)]
+    tensors = tuple(Tensor(r, lw.level) for r in kept)
     return tensors if len(tensors) > 1 else tensors[0]
 
 
-def _named_like(value: Value, sequence: Arg, axis: int) -> Value:
+def _named_like(value: Value, walked: Dim, axis: int) -> Value:
     """The stacked yield with the walked dimension under the name it has in the sequence."""
     shape = list(value.type.shape)
-    shape[axis] = sequence.value.type.shape[axis]
+    shape[axis] = walked
     return Value(value.ref, TensorType(value.type.dtype, tuple(shape)))
 
 

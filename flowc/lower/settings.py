@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flowc.lower import errors
 from flowc.lower.data import DataDecl, data_scope
+from flowc.lower.paths import MAX_PATTERNS, matches, unmatched
 from flowc.lower.scope import Scope
 from flowc.lower.values import POISON, Arg, Configured, DataSource, OptimizerFunction
 from flowc.lower.world import World
@@ -18,10 +18,14 @@ from flowc.syntax import tree as t
 
 @dataclass(frozen=True)
 class Freeze:
-    """Path patterns whose parameters do not learn, and those that do all the same."""
+    """Path patterns whose parameters do not learn, and those that do all the same.
+
+    `span` is where the setting is written.
+    """
 
     patterns: tuple[str, ...]
     exceptions: tuple[str, ...] = ()
+    span: Span | None = None
 
     def covers(self, path: str) -> bool:
         return any(matches(p, path) for p in self.patterns) and not any(
@@ -78,7 +82,8 @@ def _freeze(value: Any) -> Any:
 
 def _patterns(value: Any) -> tuple[str, ...] | None:
     items = value if isinstance(value, list) else [value]
-    return tuple(items) if all(isinstance(item, str) for item in items) else None
+    good = len(items) <= MAX_PATTERNS and all(isinstance(item, str) for item in items)
+    return tuple(items) if good else None
 
 
 COUNT = Kind("a whole number from 1", _whole(1))
@@ -145,6 +150,8 @@ def _values(world: World, scope: Scope) -> tuple[dict[str, Any] | None, dict[str
         else:
             arg = Arg(_evaluate(lowerer, expr, scope), expr.span)
             value = arg.value if arg.value is POISON else SETTINGS[key.text].accepts(arg.value)
+            if isinstance(value, Freeze):
+                value = replace(value, span=expr.span)
             if value is POISON and arg.value is not POISON:
                 world.sink.report(errors.setting_kind(key, SETTINGS[key.text].words, arg))
             good = good and value is not POISON
@@ -187,10 +194,8 @@ def _optimizer(world: World, value: Any) -> Configured:
     return Configured(value, {}, world.train.span)
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Whether a path pattern covers a path: `*` is one name, `**` any number of them."""
-    parts = [
-        r"[^.]+(\.[^.]+)*" if part == "**" else re.escape(part).replace(r"\*", "[^.]*")
-        for part in pattern.split(".")
-    ]
-    return re.fullmatch(r"\.".join(parts), path) is not None
+def check_freeze(world: World, freeze: Freeze, parameters: Sequence[str]) -> None:
+    """Every pattern must cover a parameter."""
+    assert freeze.span is not None
+    for pattern in unmatched((*freeze.patterns, *freeze.exceptions), parameters):
+        world.sink.report(errors.freezes_nothing(freeze.span, pattern, parameters))

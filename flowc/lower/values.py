@@ -10,7 +10,7 @@ from flowc.graph.builder import Value
 from flowc.source import Span
 from flowc.syntax import tree as t
 from flowc_runtime.dims import Dim, Poly
-from flowc_runtime.types import TensorType
+from flowc_runtime.types import DTYPES, TensorType
 
 if TYPE_CHECKING:
     from flowc.lower.scope import Scope
@@ -135,6 +135,10 @@ class DataSource:
     arguments: Mapping[str, Any]
     transforms: tuple[tuple[str, Mapping[str, Any]], ...]
     span: Span
+
+
+def is_dtype(value: Any) -> bool:
+    return isinstance(value, str) and value in DTYPES
 
 
 def is_dim(value: Any) -> bool:

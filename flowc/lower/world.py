@@ -9,6 +9,7 @@ from typing import Any
 
 from flowc.diagnostic import Sink
 from flowc.lower import errors
+from flowc.lower.calls import is_poisoned
 from flowc.lower.lowerer import Lowerer
 from flowc.lower.modules import Modules, Parse, Read
 from flowc.lower.scope import Binding, Scope
@@ -46,7 +47,7 @@ def open_world(
     given = parse_defines(defines, parse, sink)
     evaluator = _HyperEvaluator(sink, given, tree.source)
     modules = Modules(parse, read, sink, root, evaluator.define)
-    evaluator.library = modules.library()
+    evaluator.lowerer = Lowerer(sink, False, modules.library())
     scope = modules.scope_of(tree)
     world = World(tree, sink, modules, scope, given)
     for item in tree.items:
@@ -95,7 +96,7 @@ class _HyperEvaluator:
     sink: Sink
     defines: Mapping[str, t.Expr]
     main: Source
-    library: Scope = None  # type: ignore[assignment]
+    lowerer: Lowerer = None  # type: ignore[assignment]  # one for all, so that work adds up
 
     def define(self, item: t.Hyper, scope: Scope) -> None:
         name = item.name.text
@@ -111,31 +112,41 @@ class _HyperEvaluator:
         if kind not in KINDS:
             self.sink.report(errors.hyper_kind(item.type, KINDS))
             return POISON
-        lowerer = Lowerer(self.sink, False, self.library)
         expr = override if override is not None else item.default
         if kind == "str" and isinstance(override, t.Name):
-            return self._checked(item, Arg(override.text, override.span), lowerer, scope)
-        arg = lowerer.arg(expr, scope)
+            return self._checked(item, Arg(override.text, override.span), scope)
+        arg = self.lowerer.arg(expr, scope)
         if arg.value is POISON:
             return POISON
         value = convert(arg.value, kind)
         if value is POISON:
             self.sink.report(errors.hyper_type(item, arg))
             return POISON
-        return self._checked(item, Arg(value, expr.span), lowerer, scope)
+        return self._checked(item, Arg(value, expr.span), scope)
 
-    def _checked(self, item: t.Hyper, arg: Arg, lowerer: Lowerer, scope: Scope) -> Any:
+    def _checked(self, item: t.Hyper, arg: Arg, scope: Scope) -> Any:
         """The value, if it lies among the declared choices."""
         if item.choices is None:
             return arg.value
-        choices = lowerer.evaluate(item.choices, scope)
-        if choices is POISON:
+        choices = self.lowerer.arg(item.choices, scope)
+        if is_poisoned(choices.value):
             return arg.value
-        inside = (
-            choices[0] <= arg.value <= choices[1] if isinstance(choices, tuple)
-            else arg.value in choices
-        )
-        if not inside:
+        inside = _contains(choices.value, arg.value)
+        if inside is None:
+            self.sink.report(errors.bad_choices(item, choices))
+        elif not inside:
             self.sink.report(errors.hyper_outside(item, arg))
             return POISON
         return arg.value
+
+
+def _contains(choices: Any, value: Any) -> bool | None:
+    """Whether a range `a..b` or a list holds the value; None where it is neither."""
+    plain = (int, float, str)
+    match choices:
+        case (int() | float() as low, int() | float() as high) if isinstance(choices, tuple):
+            return low <= value <= high if isinstance(value, (int, float)) else None
+        case [*items] if isinstance(choices, list) and all(isinstance(i, plain) for i in items):
+            return value in items
+    return None
+

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from flowc.graph.builder import Builder, Value, rebuild
 from flowc.graph.graph import Graph, Node
-from flowc.graph.walk import in_bodies, users
+from flowc.graph.walk import in_bodies, live_nodes, users
 from flowc.passes.constants import node_of
 
 
@@ -36,9 +36,9 @@ def _fold_operands(graph: Graph) -> Graph:
 
 def _fold_results(graph: Graph) -> Graph:
     """The transpose of `a @ b` is `b' @ a'`; only where the product itself is not wanted too."""
-    used = users(graph)
-    roots = set(graph.roots)
-    single = {ref for ref, nodes in used.items() if len(nodes) == 1 and ref not in roots}
+    live, roots = live_nodes(graph), set(graph.roots)
+    uses = {ref: [n for n in nodes if n.id in live] for ref, nodes in users(graph).items()}
+    single = {ref for ref, nodes in uses.items() if len(nodes) == 1 and ref not in roots}
 
     def rewrite(
         builder: Builder, node: Node, operands: tuple[Value, ...]

@@ -59,7 +59,7 @@ def checkpoints_facts(folder: Path) -> Facts:
 def run_facts(path: Path) -> Facts:
     """What a run folder says of its training; raises RunError where it is no run."""
     return {
-        **read_run_facts(path),
+        **{key: value for key, value in read_run_facts(path).items() if key != "schema"},
         "folder": str(path),
         "measured": last_measurements(path / METRICS),
         **{k: v for k, v in checkpoints_facts(path / CHECKPOINTS).items() if k == CHECKPOINTS},

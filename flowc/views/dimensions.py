@@ -22,31 +22,35 @@ class Axis(NamedTuple):
     axis: int
 
 
-def trace(graph: Graph, start: Axis) -> Iterator[Axis]:
-    """The dimensions that `start` has its size from, one after the other, itself first.
+def origin_of(graph: Graph, start: Axis) -> Axis:
+    """The dimension that `start` has its size from, as far back as can be told.
 
-    It ends at an input or variable, or where an operation makes the size.
+    That is one of an input or variable, if there is a way to it, else one that an operation
+    makes.
     """
-    here: Axis | None = start
-    while here is not None:
-        yield here
-        here = comes_from(graph, here)
+    stack, seen, made = [start], {start}, []
+    while stack:
+        here = stack.pop()
+        if graph.nodes[here.value.node].op in ("input", "variable"):
+            return here
+        before = list(comes_from(graph, here))
+        if not before:
+            made.append(here)
+        stack.extend(dim for dim in reversed(before) if dim not in seen)
+        seen.update(before)
+    return made[0] if made else start
 
 
-def comes_from(graph: Graph, dim: Axis) -> Axis | None:
-    """The operand's dimension that a dimension is the same as; None where it is made here."""
+def comes_from(graph: Graph, dim: Axis) -> Iterator[Axis]:
+    """The operands' dimensions that a dimension has its size from; none where it is made."""
     node = graph.nodes[dim.value.node]
     types = [graph.type_of(ref) for ref in node.operands]
-    if not types:
-        return None
-    rule = _RULES.get(node.op, _aligned)
-    found = rule(node, types, dim)
-    if found is None:
-        return None
-    operand, axis = found
     size = node.types[dim.value.result].shape[dim.axis]
-    same = 0 <= axis < types[operand].rank and types[operand].shape[axis] == size
-    return Axis(node.operands[operand], axis) if same else None
+    rule = _RULES.get(node.op)
+    sources = _aligned(node, types, dim) if rule is None else [rule(node, types, dim)]
+    for source in sources:
+        if source is not None and types[source[0]].shape[source[1]] == size:
+            yield Axis(node.operands[source[0]], source[1])
 
 
 def meets(graph: Graph, dim: Axis) -> Iterator[tuple[Node, Axis]]:
@@ -81,14 +85,13 @@ def _matmul_partner(node: Node, types: Types, number: int, axis: int) -> Source 
     return {(0, inner_a): (1, inner_b), (1, inner_b): (0, inner_a)}.get((number, axis))
 
 
-def _aligned(node: Node, types: Types, dim: Axis) -> Source | None:
-    """Elementwise operations: the first operand that has the size at the same place from behind."""
+def _aligned(node: Node, types: Types, dim: Axis) -> Iterator[Source]:
+    """Elementwise operations: what each operand has at the same place, counted from behind."""
     result = node.types[dim.value.result]
     for number, type_ in enumerate(types):
         axis = dim.axis - result.rank + type_.rank
-        if axis >= 0 and type_.shape[axis] == result.shape[dim.axis]:
-            return number, axis
-    return None
+        if axis >= 0:
+            yield number, axis
 
 
 def _matmul(node: Node, types: Types, dim: Axis) -> Source | None:
@@ -97,7 +100,8 @@ def _matmul(node: Node, types: Types, dim: Axis) -> Source | None:
         return 1, types[1].rank - (2 if node.attrs["transpose_b"] else 1)
     if from_end == -2:
         return 0, types[0].rank - (1 if node.attrs["transpose_a"] else 2)
-    return _aligned(node, types, dim)
+    sized = (s for s in _aligned(node, types, dim) if types[s[0]].shape[s[1]] != 1)
+    return next(sized, None)
 
 
 def _transpose(node: Node, types: Types, dim: Axis) -> Source | None:

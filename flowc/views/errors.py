@@ -28,7 +28,7 @@ def unknown_kind(path: Path) -> NotShown:
 
 
 def unknown_name(name: str, known: Iterable[str]) -> NotShown:
-    near = nearest(name, known)
+    near = nearest(name, (other for other in known if other != name))
     help = f"did you mean `{near}`?" if near else "the summary without --why lists the names"
     return NotShown("inspect-name", f"nothing in the model is called `{name}`", help)
 

@@ -13,7 +13,7 @@ from flowc.lower.values import is_dim
 from flowc.source import Span
 from flowc.syntax import tree as t
 from flowc.views.declarations import Declarations, one_line, walk
-from flowc.views.dimensions import Axis, meets, trace
+from flowc.views.dimensions import Axis, meets, origin_of
 from flowc.views.subjects import Subject
 from flowc_runtime.dims import Dim
 
@@ -46,10 +46,11 @@ class Reasons:
         assert subject.value is not None
         size = self.graph.type_of(subject.value).shape[axis]
         start = Axis(subject.value, axis)
+        if subject.kind not in ("variable", "input"):
+            return [self._origin(start)]
         declared = list(self._declared(subject.span, axis, size))
-        if subject.kind in ("variable", "input"):
-            return [*declared, *self._meetings(start)][: MOST_MEETINGS + len(declared)]
-        return [self._origin(start)]
+        met = list(self._meetings(start))[:MOST_MEETINGS]
+        return [*declared, *met] or [self._set_by(subject.span)]
 
     def _declared(self, span: Span | None, axis: int, size: Dim) -> Iterator[str]:
         """What the text says at the place of the declaration, or in the call that declares."""
@@ -58,10 +59,22 @@ class Reasons:
             if axis < len(statement.type.dims):
                 yield from self._expression(statement.type.dims[axis])
             return
-        for node in walk(statement) if isinstance(statement, t.Call) else ():
+        call = self._layer(statement)
+        for node in walk(call) if isinstance(call, t.Call) else ():
             if isinstance(node, t.Argument) and self._value(node.value) == size:
                 yield f"the argument `{one_line(node.span)}` at {node.span}"
                 yield from self._hypers(node.value)
+
+    def _layer(self, statement: Any) -> Any:
+        """The call with the settings: where a `layer` is used, that of its declaration."""
+        if isinstance(statement, t.Call) and isinstance(statement.function, t.Name):
+            for node in walk(self.declarations.tree(statement.span.source)):
+                if isinstance(node, t.Layer) and node.name.text == statement.function.text:
+                    return node.value
+        return statement
+
+    def _set_by(self, span: Span | None) -> str:
+        return f"set by `{one_line(span)}` at {span}" if span else "set by the compiler"
 
     def _expression(self, expr: Any) -> Iterator[str]:
         yield f"written `{one_line(expr.span)}` at {expr.span}"
@@ -90,7 +103,7 @@ class Reasons:
 
     def _origin(self, dim: Axis) -> str:
         """Where a dimension's size is made."""
-        end = list(trace(self.graph, dim))[-1]
+        end = origin_of(self.graph, dim)
         node = self.graph.nodes[end.value.node]
         if node.op in ("input", "variable"):
             name = node.attrs["name"] if node.op == "input" else node.attrs["path"]

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from flowc.lower import errors
 from flowc.lower.arithmetic import as_tensors, elementwise, to_tensor
 from flowc.lower.builtins.arguments import builtin, tensor
-from flowc.lower.values import POISON, Arg, Builtin, Tensor, is_number
+from flowc.lower.values import POISON, Arg, Builtin, Tensor, is_dtype, is_number
 from flowc.source import Span
-from flowc_runtime.types import DTYPES
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -63,7 +62,7 @@ def _where(lw: Lowerer, span: Span, condition: Arg, a: Arg, b: Arg) -> Any:
 
 
 def _cast(lw: Lowerer, span: Span, x: Arg, dtype: Arg) -> Any:
-    if dtype.value not in DTYPES:
+    if not is_dtype(dtype.value):
         lw.report(errors.wants("cast", "a dtype such as f32", dtype))
         return POISON
     if is_number(x.value) or isinstance(x.value, bool):

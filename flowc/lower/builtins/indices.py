@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from flowc.lower import errors
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
-from flowc.lower.values import POISON, Arg
+from flowc.lower.values import POISON, Arg, is_dtype
 from flowc.source import Span
-from flowc_runtime.types import DTYPES
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -26,7 +25,7 @@ def _two(op: str, name: str) -> Any:
 
 def _iota(lw: Lowerer, span: Span, count: Arg, dtype: Arg) -> Any:
     dims = ask.shape(lw, "iota", count)
-    if dims is None or len(dims) != 1 or dtype.value not in DTYPES:
+    if dims is None or len(dims) != 1 or not is_dtype(dtype.value):
         lw.report(errors.wants("iota", "one dimension", count))
         return POISON
     return lw.emit("iota", [], span, shape=dims, axis=0, dtype=dtype.value)

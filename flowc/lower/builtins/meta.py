@@ -8,10 +8,9 @@ from flowc.lower import errors
 from flowc.lower.arithmetic import to_tensor
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
-from flowc.lower.values import POISON, Arg, dims_of, is_number
+from flowc.lower.values import POISON, Arg, dims_of, is_dtype, is_number
 from flowc.source import Span
 from flowc_runtime.dims import product
-from flowc_runtime.types import DTYPES
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -45,7 +44,7 @@ def _fill(lw: Lowerer, span: Span, shape: Arg, value: Arg, dtype: Arg) -> Any:
     if dims is None:
         lw.report(errors.wants("fill", "a list of dimensions", shape))
         return POISON
-    if dtype.value not in DTYPES:
+    if not is_dtype(dtype.value):
         lw.report(errors.wants("fill", "a dtype", dtype))
         return POISON
     scalar = to_tensor(lw, value, dtype.value)

@@ -9,7 +9,7 @@ from flowc.lower.arithmetic import elementwise
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
 from flowc.lower.scans import round_index
-from flowc.lower.values import POISON, Arg
+from flowc.lower.values import POISON, Arg, is_dtype
 from flowc.source import Span
 from flowc_runtime.ops.random import stream_of
 from flowc_runtime.types import FLOATS
@@ -23,7 +23,7 @@ def _random(op: str) -> Any:
         dims = ask.shape(lw, op, shape)
         if dims is None:
             return POISON
-        if dtype.value not in FLOATS:
+        if not (is_dtype(dtype.value) and dtype.value in FLOATS):
             lw.report(errors.wants(op, "a float dtype", dtype))
             return POISON
         path = ".".join(["random", *lw.path, *lw.unique(lw.statement.target, op)])

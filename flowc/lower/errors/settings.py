@@ -31,6 +31,18 @@ def hyper_type(item: t.Hyper, arg: Arg) -> Diagnostic:
     )
 
 
+def bad_choices(item: t.Hyper, choices: Arg) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"the choices of `{item.name.text}` are a range or a list of values, "
+        f"not {describe(choices.value)}", Label(choices.span),
+        help=f"write `in 1..64`, or `in [{_sample(item.type.text)}]`",
+    )
+
+
+def _sample(kind: str) -> str:
+    return {"str": '"a", "b"', "bool": "true, false"}.get(kind, "16, 32, 64")
+
+
 def hyper_outside(item: t.Hyper, arg: Arg) -> Diagnostic:
     assert item.choices is not None
     return Diagnostic(
@@ -139,6 +151,13 @@ def freezes_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagnosti
         "unknown-path", f'no parameter matches "{pattern}"', Label(span),
         notes=(f"the parameters are {', '.join(known[:12])}{' ...' * (len(known) > 12)}",),
         help=f"did you mean `{near}`?" if near else "`*` stands for one name, `**` for any number",
+    )
+
+
+def too_many_patterns(span: Span, limit: int) -> Diagnostic:
+    return Diagnostic(
+        "too-large", f"there are more than {limit} path patterns with `*`",
+        Label(span, "this is one more"), help="join some: `**` is any number of names",
     )
 
 
