@@ -88,6 +88,7 @@ def check(
 def _check(source: Source, sink: Sink, options: Options, watch: Watch) -> Checked:
     tree = parse(source, sink)
     watch("tree", tree)
+    sink.stop_on_errors()  # what could not be read is missing, and would be missed below
     world = open_world(tree, sink, parse, _read_import, source.folder, options.defines)
     train, evaluate = lower_model(world, training=True), lower_model(world, training=False)
     if train is None or evaluate is None:
@@ -115,6 +116,15 @@ def _check_training(world: World, train: Lowered, settings: TrainSettings | None
         world.sink.report(errors.no_params(world.model, world.train.span))
     if settings.freeze is not None:
         check_freeze(world, settings.freeze, params)
+
+
+def check_learning(checked: Checked, sink: Sink) -> None:
+    """What only gradients and updates show; raises Stop when the sink holds errors."""
+    try:
+        _programs(checked, sink, _nobody)
+    except Limit as limit:
+        sink.report(limit.diagnostic)
+    sink.stop_on_errors()
 
 
 def compile(

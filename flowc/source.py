@@ -34,6 +34,9 @@ class Source:
         return line + 1, offset - self._starts[line] + 1
 
 
+LIBRARY = "std/"  # starts the names of the sources of the standard library
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The characters `start` to `end` (exclusive) of a source."""
@@ -60,3 +63,8 @@ class Span:
 
     def __str__(self) -> str:
         return f"{self.source.name}:{self.line}:{self.column}"
+
+
+def in_library(span: Span) -> bool:
+    """Whether a place lies in the standard library, where no author looks first."""
+    return span.source.folder is None and span.source.name.startswith(LIBRARY)

@@ -177,6 +177,24 @@ def test_bytes_that_are_no_text_are_told_like_any_mistake(folder: Path) -> None:
     assert "error[not-utf8]" in result.stderr
 
 
+def test_a_parameter_that_cannot_learn_is_found_without_compiling(folder: Path) -> None:
+    write(folder, """model m {
+  input x: f32[batch, 4]
+  param w: f32[4] = ones
+  param lost: f32[4] = ones
+  loss = mean(x @ w)
+  metric other = sum(lost)
+}
+data d = csv("d.csv", columns = [0..3]) -> (x)
+train {
+  data = d
+}
+""")
+    result = run("check")
+    assert result.exit_code == 0
+    assert "warning[no-gradient]" in result.stderr
+
+
 # --- repairs ----------------------------------------------------------------------------------
 
 

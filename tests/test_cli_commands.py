@@ -11,6 +11,7 @@ from command_line import GOOD, MODELS, run, started
 
 from flowc.cli import health
 from flowc.cli.compile import STAGES
+from flowc.cli.data import Progress
 from flowc.cli.explain import plain
 from flowc.explain import BadExplanation, explanations, parse_explanation
 from flowc_runtime.data.pinned import COLLECTIONS
@@ -340,6 +341,14 @@ def test_a_home_that_does_not_answer_is_told_and_leaves_no_file(folder: Path) ->
     assert "error[data-download]" in result.stderr
     assert "Traceback" not in result.stderr
     assert list(Path("sets").iterdir()) == []
+
+
+def test_progress_is_a_line_a_file_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    for done in (1_000_000, 2_000_000, 3_000_000):
+        progress("a.gz", done, 3_000_000)
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "a.gz  3.0 of 3.0 MB\n")
 
 
 @pytest.mark.parametrize("name", ["get", "list"])

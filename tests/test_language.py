@@ -94,7 +94,8 @@ def test_an_edit_elsewhere_keeps_the_paths() -> None:
 
 
 def test_repeat_numbers_its_rounds_in_the_path() -> None:
-    paths = variables("input x: f32[batch, 4]\nrepeat 2 as tier {\nx = dense(x, 4)\n}\noutput y = x")
+    body = "input x: f32[batch, 4]\nrepeat 2 as tier {\nx = dense(x, 4)\n}\noutput y = x"
+    paths = variables(body)
     assert [p for p in paths if p.endswith("weight")] == ["tier.0.x.weight", "tier.1.x.weight"]
 
 

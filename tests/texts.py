@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flowc.diagnostic import Sink, Stop
-from flowc.driver import Checked, Options, check, compile
+from flowc.driver import Checked, Options, check, check_learning, compile
 from flowc.jobs import initialise
 from flowc.source import Source
 from flowc_runtime.executor import Session
@@ -27,7 +27,8 @@ def complaints(text: str, folder: Path | None = None, **defines: str) -> list[st
     """The codes that checking the text reports, warnings included, in order."""
     sink = Sink()
     try:
-        check(Source("test.flow", text, folder), sink, Options(defines=defines))
+        checked = check(Source("test.flow", text, folder), sink, Options(defines=defines))
+        check_learning(checked, sink)
     except Stop:
         pass
     return [d.code for d in sink.diagnostics]

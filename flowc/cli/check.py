@@ -41,9 +41,10 @@ def check(
 ) -> None:
     """Find the mistakes in models; nothing is run.
 
-    Syntax, names, types, shapes and settings are checked, and no data are read. PATHS are files
-    or folders, and by default model.flow. As text, messages go to stderr and one line for each sound model
-    to stdout; the other formats go to stdout as a whole. The exit code is 1 if there are errors.
+    Syntax, names, types, shapes, settings and gradients are checked, and no data are read. PATHS
+    are files or folders, and by default model.flow. As text, messages go to stderr and one line
+    for each sound model to stdout; the other formats go to stdout as a whole. The exit code is 1
+    if there are errors.
     """
     files = model_files(paths)
     if fix:

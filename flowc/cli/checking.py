@@ -56,7 +56,7 @@ def check_file(path: Path, defines: Mapping[str, str]) -> Report:
 
 
 def _facts(source: Source, sink: Sink, defines: Mapping[str, str]) -> dict[str, int]:
-    from flowc.driver import Options, check
+    from flowc.driver import Options, check, check_learning
     from flowc.syntax.parse import parse
 
     found = Sink()
@@ -65,6 +65,7 @@ def _facts(source: Source, sink: Sink, defines: Mapping[str, str]) -> dict[str, 
         sink.diagnostics += found.diagnostics
         return {"definitions": len(tree.items)}
     checked = check(source, sink, Options(defines))
+    check_learning(checked, sink)
     return {"ops": _ops(checked), "parameters": _parameters(checked)}
 
 

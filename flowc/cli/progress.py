@@ -189,8 +189,9 @@ def tell_trouble(event: Event) -> None:
 
 def end_lines(end: End, seconds: float, model: str) -> list[str]:
     """What a training has come to, and what to try next."""
-    loss = "" if end.loss is None else f"  loss {end.loss:.4f}"
-    lines = [f"step {end.step}{loss}{values(end.metrics)}  in {seconds:.1f} s"]
+    loss = "" if end.loss is None else f"  training loss {end.loss:.4f}"
+    validation = f"  validation{values(end.metrics)}" if end.metrics else ""
+    lines = [f"step {end.step}{loss}{validation}  in {seconds:.1f} s"]
     if end.run is not None:
         lines += [
             f"run: {end.run}",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowc.lower import errors
+from flowc.lower.limits import RANGES, holds
 from flowc.lower.values import POISON, Arg, Tensor, is_dim, is_number
-from flowc.source import Span
+from flowc.source import Span, in_library
 from flowc_runtime.types import TensorType
 
 if TYPE_CHECKING:
@@ -57,17 +58,25 @@ def to_tensor(lw: Lowerer, arg: Arg, dtype: str) -> Arg:
     value = arg.value
     if isinstance(value, Tensor) or value is POISON:
         return arg
-    kind = TensorType(dtype).kind
-    fits = (isinstance(value, bool) and kind == "bool") or (
-        is_number(value) and not isinstance(value, bool)
-        and (kind == "float" or (kind == "int" and is_dim(value)))
-    )
-    if not fits:
+    if not is_kind(value, dtype):
         lw.report(errors.no_number_of(arg, dtype))
         return Arg(POISON, arg.span)
-    if kind == "float" and isinstance(value, int):
+    if not isinstance(value, bool) and not holds(dtype, value):
+        lw.report(errors.beyond_dtype(arg, dtype, RANGES[dtype]))
+        return Arg(POISON, arg.span)
+    if TensorType(dtype).kind == "float" and isinstance(value, int):
         value = float(value)
     return Arg(lw.constant(value, dtype, arg.span), arg.span)
+
+
+def is_kind(value: Any, dtype: str) -> bool:
+    """Whether a value known while compiling is what tensors of a dtype are made of."""
+    match TensorType(dtype).kind:
+        case "bool":
+            return isinstance(value, bool)
+        case "int":
+            return is_dim(value)
+    return is_number(value) and not isinstance(value, bool)
 
 
 def matrix_product(lw: Lowerer, left: Arg, right: Arg, span: Span) -> Any:
@@ -97,13 +106,20 @@ def reshaped(lw: Lowerer, arg: Arg, shape: tuple[Any, ...]) -> Arg:
     return Arg(lw.emit("reshape", [arg], arg.span, shape=shape), arg.span)
 
 
-def broadcast_warning(lw: Lowerer, op: str, left: Arg, right: Arg, span: Span) -> None:
+def broadcast_warning(
+    lw: Lowerer, op: str, left: Arg, right: Arg, result: Tensor, span: Span
+) -> None:
     """Warns where both sides are stretched: `[n, 1]` against `[n]` is seldom meant."""
     a, b = left.value, right.value
     if op == "@" or not (isinstance(a, Tensor) and isinstance(b, Tensor)):
         return
-    if stretches_both(a.type, b.type) and span == lw.authors_span(span):
-        lw.report(errors.accidental_broadcast(left, right, span))
+    if stretches_both(a.type, b.type) and not (_made_here(lw, a, span) or _made_here(lw, b, span)):
+        lw.report(errors.accidental_broadcast(left, right, span, result.type, lw))
+
+
+def _made_here(lw: Lowerer, tensor: Tensor, span: Span) -> bool:
+    """Whether the library made the tensor, and so knows what it does with it."""
+    return in_library(span) and lw.node_of(tensor).origin.span == lw.authors_span(span)
 
 
 def stretches_both(a: TensorType, b: TensorType) -> bool:

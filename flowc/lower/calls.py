@@ -184,7 +184,7 @@ def run_block(
     if bound is None or any(is_poisoned(arg.value) for arg in bound.values()):
         return POISON
     scope = Scope("block", function.scope)
-    with lw.frame(span, name):
+    with lw.frame(span, name, bound):
         if not signature.bind_parameters(lw, definition, bound, scope, span):
             return POISON
         result = lw.execute(definition.body, scope)

@@ -151,8 +151,10 @@ def binary(lw: Lowerer, op: str, left: Arg, right: Arg, span: Span) -> Any:
     if a is POISON or b is POISON:
         return POISON
     if isinstance(a, Tensor) or isinstance(b, Tensor):
-        broadcast_warning(lw, op, left, right, span)
-        return binary_tensors(lw, op, left, right, span)
+        value = binary_tensors(lw, op, left, right, span)
+        if value is not POISON:
+            broadcast_warning(lw, op, left, right, value, span)
+        return value
     if isinstance(a, (str, bool)) or isinstance(b, (str, bool)):
         return _compare_plain(lw, op, left, right, span)
     if not (is_number(a) and is_number(b)):
@@ -186,7 +188,10 @@ def _numbers(lw: Lowerer, op: str, left: Arg, right: Arg, span: Span) -> Any:
             raise OverflowError
         return result
     except NotExact as not_exact:
-        lw.report(errors.inexact(op, left, right, span, str(not_exact)))
+        if all(isinstance(side.value, int) for side in (left, right)):
+            lw.report(errors.inexact(op, left, right, span, str(not_exact)))
+        else:
+            lw.report(errors.not_known_to_divide(left, right, span))
     except ZeroDivisionError:
         lw.report(errors.division_by_zero(span))
     except (OverflowError, ValueError):
@@ -199,6 +204,8 @@ def _numbers(lw: Lowerer, op: str, left: Arg, right: Arg, span: Span) -> Any:
 def _divide(a: Dim | float, b: Dim | float) -> Dim | float:
     if isinstance(a, float) or isinstance(b, float):
         return a / b  # type: ignore[operator]
+    if b == 0:
+        raise ZeroDivisionError
     return divide(a, b)
 
 

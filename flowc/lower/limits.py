@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any
 
 from flowc_runtime.dims import Dim, Poly
@@ -19,6 +20,10 @@ MAX_RANK = 32
 MAX_INTEGER = 2**63
 MAX_DEGREE = 16  # of the dimensions in `batch`
 MAX_ITEMS = 10_000  # in a list and the lists inside of it
+RANGES: dict[str, tuple[float, float]] = {
+    "i64": (-(2**63), 2**63 - 1), "i32": (-(2**31), 2**31 - 1), "i8": (-128, 127), "u8": (0, 255),
+    "f32": (-3.4028235e38, 3.4028235e38), "f16": (-65504, 65504), "bf16": (-3.38e38, 3.38e38),
+}  # fmt: skip
 
 
 @dataclass
@@ -42,6 +47,14 @@ def small_number(value: Dim | float) -> bool:
     if isinstance(value, Poly):
         return all(len(m) <= MAX_DEGREE and abs(c) <= MAX_INTEGER for m, c in value.terms)
     return isinstance(value, float) or abs(value) <= MAX_INTEGER
+
+
+def holds(dtype: str, value: Dim | float) -> bool:
+    """Whether a number lies within the range of a dtype; sizes that are not known yet do."""
+    if isinstance(value, Poly):
+        return True
+    low, high = RANGES.get(dtype, (-inf, inf))
+    return low <= value <= high or (isinstance(value, float) and not isfinite(value))
 
 
 def small_list(items: Sequence[Any]) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 
 from flowc.diagnostic import MAX_REPORTED, Diagnostic, Label, Limit, Sink, Stop
 from flowc.graph.builder import Builder, Value
-from flowc.graph.graph import Graph, Origin, Ref
+from flowc.graph.graph import Graph, Node, Origin, Ref
 from flowc.lower import calls, errors, expressions, limits, scans, statements
 from flowc.lower.limits import Budget
 from flowc.lower.scope import Scope
 from flowc.lower.values import POISON, Arg, Tensor
-from flowc.source import Span
+from flowc.source import Span, in_library
 from flowc.syntax import tree as t
 from flowc_runtime.dims import Dim
 from flowc_runtime.ops.op import Reject
@@ -23,10 +23,11 @@ from flowc_runtime.types import TensorType
 
 @dataclass(slots=True)
 class Frame:
-    """A block being lowered: the call that entered it, and what it is called."""
+    """A block being lowered: the call that entered it, what it is called, what it was given."""
 
     call: Span
     block: str
+    arguments: Mapping[str, Arg] = field(default_factory=dict)
 
 
 @dataclass
@@ -114,6 +115,7 @@ class Lowerer:
             self.budget.depth -= 1
 
     def execute(self, body: Sequence[t.Statement], scope: Scope) -> Arg | None:
+        complaints = self.budget.complaints
         for statement in body:
             self._descend(statement.span)
             try:
@@ -122,6 +124,8 @@ class Lowerer:
                 self.budget.depth -= 1
             if returned is not None:
                 return returned
+            if self.budget.complaints > complaints and in_library(statement.span):
+                return Arg(POISON, statement.span)  # the author has heard what is wrong
         return None
 
     def call(self, function: Any, span: Span, positional: Sequence[Arg],
@@ -232,19 +236,28 @@ class Lowerer:
 
     def authors_span(self, span: Span) -> Span:
         """The innermost place in the author's own files: the call into the library, if any."""
-        if not span.source.name.startswith("std/"):
+        if not in_library(span):
             return span
         for frame in reversed(self.frames):
-            if not frame.call.source.name.startswith("std/"):
+            if not in_library(frame.call):
                 return frame.call
         return span
+
+    def authors_argument(self, span: Span) -> Span | None:
+        """What the author wrote for a parameter that the library mentions; None for other words."""
+        for frame in reversed(self.frames):
+            if not in_library(span):
+                break
+            if span.text not in frame.arguments:
+                return None
+            span = frame.arguments[span.text].span
+        return None if in_library(span) else span
 
     def report(self, diagnostic: Diagnostic) -> None:
         """Reports a mistake; one that shows inside the library is shown at the author's call."""
         label = diagnostic.label
-        own = self.authors_span(label.span) if label else None
-        if own is not None and label is not None and own != label.span:
-            diagnostic = errors.at_call(diagnostic, own, self.frames)
+        if label is not None and self.authors_span(label.span) != label.span:
+            diagnostic = errors.at_call(diagnostic, self)
         self.sink.report(diagnostic)
         if diagnostic.severity == "error":
             self.budget.complaints += 1
@@ -273,11 +286,13 @@ class Lowerer:
             raise Limit(errors.too_deep(self.authors_span(span), limits.MAX_DEPTH))
 
     @contextmanager
-    def frame(self, call: Span, block: str) -> Iterator[None]:
+    def frame(
+        self, call: Span, block: str, arguments: Mapping[str, Arg] | None = None
+    ) -> Iterator[None]:
         if len(self.frames) >= limits.MAX_CALLS:
             chain = [frame.block for frame in self.frames]
             raise Limit(errors.too_many_calls(self.authors_span(call), block, chain))
-        self.frames.append(Frame(call, block))
+        self.frames.append(Frame(call, block, arguments or {}))
         try:
             yield
         finally:
@@ -285,6 +300,8 @@ class Lowerer:
 
     def defined_at(self, tensor: Tensor) -> Label | None:
         """Where the tensor was made, to show beside a clash."""
-        node = self.levels[min(tensor.level, self.level)].builder.nodes[tensor.value.ref.node]
-        span = node.origin.span
-        return Label(span, f"{tensor.type}, from here") if span else None
+        span = self.node_of(tensor).origin.span
+        return Label(span, f"{tensor.type} from here") if span else None
+
+    def node_of(self, tensor: Tensor) -> Node:
+        return self.levels[min(tensor.level, self.level)].builder.nodes[tensor.value.ref.node]

@@ -11,6 +11,7 @@ from flowc.lower.lowerer import Lowerer, Variable
 from flowc.lower.scope import Binding, Scope
 from flowc.lower.values import POISON, Tensor
 from flowc.lower.world import World
+from flowc.source import in_library
 from flowc_runtime.dims import symbol
 from flowc_runtime.types import TensorType
 
@@ -75,7 +76,7 @@ def check_pair(world: World, train: Lowered, evaluate: Lowered) -> None:
     used = train.lowerer.used | evaluate.lowerer.used
     for lowerer in (train.lowerer, evaluate.lowerer):
         for span, name in lowerer.bound.items():
-            own = not span.source.name.startswith("std/")
+            own = not in_library(span)
             if own and span not in used and not name.startswith("_"):
                 world.sink.report(errors.unused_name(name, span))
     _check_inputs(world, train, evaluate)

@@ -15,10 +15,9 @@ from flowc.lower import errors
 from flowc.lower.builtins import BUILTINS
 from flowc.lower.scope import Binding, Scope
 from flowc.lower.values import BlockFunction, OptimizerFunction, ScheduleFunction
-from flowc.source import Source
+from flowc.source import LIBRARY, Source
 from flowc.syntax import tree as t
 
-LANGUAGE_VERSION = 1
 _DEFINITION = re.compile(r"^(?:block|optimizer|schedule) +(\w+)", re.MULTILINE)
 
 Read = Callable[[Path, Sink, Any], Source | None]
@@ -42,9 +41,6 @@ class Modules:
         scope = Scope("module", self.library())
         for item in tree.items:
             match item:
-                case t.Version():
-                    if item.number > LANGUAGE_VERSION:
-                        self.sink.report(errors.newer_language(item, LANGUAGE_VERSION))
                 case t.Import():
                     self._import(item, tree.source, scope)
                 case t.Hyper():
@@ -148,7 +144,7 @@ def _library_tree(parse: Parse, module: str) -> t.Tree:
     """A file of the library as a Tree, which is the same in every compilation."""
     text = files("flowc.std").joinpath(f"{module}.flow").read_text()
     sink = Sink()
-    tree = parse(Source(f"std/{module}.flow", text), sink)
+    tree = parse(Source(f"{LIBRARY}{module}.flow", text), sink)
     assert not sink.diagnostics, sink.diagnostics
     return tree
 

@@ -91,9 +91,11 @@ def _lower_body(
     try:
         inner = Scope("scan", scope)
         for i, (name, arg, axis) in enumerate(zip(expr.items, sequences, axes, strict=True)):
+            level.builder.origin = lw.origin(name.span)
             item = level.builder.input(f"x{i}", without(arg.value.type, axis))
             inner.names[name.text] = Binding(Tensor(item, lw.level), name.span)
         for j, (carry, arg) in enumerate(zip(expr.carries, carries, strict=True)):
+            level.builder.origin = lw.origin(carry.span)
             value = level.builder.input(f"c{j}", arg.value.type)
             inner.names[carry.name.text] = Binding(
                 Tensor(value, lw.level), carry.name.span
@@ -115,12 +117,13 @@ def _body_outputs(
 ) -> list[Output] | None:
     """The next carries and the yields as outputs of the body; None after a complaint."""
     outputs: list[Output] = []
+    for carry in expr.carries:
+        lw.used.add(inner.names[carry.name.text].span or carry.span)  # the next round reads it
     for j, (carry, first) in enumerate(zip(expr.carries, carries, strict=True)):
         value = inner.names[carry.name.text].value
         if value is POISON:
             return None
         span = inner.names[carry.name.text].span or carry.span
-        lw.used.add(span)  # the next round reads it
         fitted = fit(lw, Arg(value, span), first.value.type)
         if fitted is None:
             lw.report(errors.carry_changes(carry, first, Arg(value, span)))

@@ -108,7 +108,8 @@ def _bind_tensor(lw: Lowerer, parameter: t.Parameter, arg: Arg, scope: Scope) ->
         if arg.value is not POISON:
             lw.report(errors.wants_tensor(parameter, arg))
         return False
-    shape = unify(lw, wanted, arg, scope, errors.Role("argument", parameter.name))
+    block = lw.frames[-1].block if lw.frames else ""
+    shape = unify(lw, wanted, arg, scope, errors.Role("argument", parameter.name, block))
     if shape is None:
         return False
     seen = TensorType(arg.value.type.dtype, shape)
@@ -145,7 +146,7 @@ def unify(
         return None
     spread = _spread(wanted.dims, actual.rank)
     if spread is None:
-        lw.report(errors.wrong_rank(wanted, arg, role))
+        lw.report(errors.wrong_rank(wanted, arg, role, lw))
         return None
     shape: list[Dim] = []
     for expr, dim in zip(spread, actual.shape, strict=True):
@@ -172,16 +173,13 @@ def _unify_dtype(
     lw: Lowerer, wanted: t.TensorTypeExpr, arg: Arg, scope: Scope, role: errors.Role
 ) -> bool:
     name, actual = wanted.dtype.text, arg.value.type.dtype
-    if name in DTYPES:
-        expected = name
-    else:
-        binding = scope.names.get(name)
-        if binding is None:
-            scope.names[name] = Binding(actual, wanted.dtype.span, "dtype")
-            return True
-        expected = binding.value
+    binding = None if name in DTYPES else scope.names.get(name)
+    if binding is None and name not in DTYPES:
+        scope.names[name] = Binding(actual, arg.span, "dtype")
+        return True
+    expected = name if binding is None else binding.value
     if expected != actual:
-        lw.report(errors.wrong_dtype(wanted, arg, expected, role))
+        lw.report(errors.wrong_dtype(wanted, arg, expected, binding, role, lw))
         return False
     return True
 
@@ -216,7 +214,7 @@ def _unify_dim(
         lw.report(errors.not_a_dimension(expr.span, expected))
         return None
     if expected != dim:
-        lw.report(errors.wrong_dimension(expr, expected, origin, dim, wanted, arg, role))
+        lw.report(errors.wrong_dimension(expr, expected, origin, dim, wanted, arg, role, lw))
         return None
     return dim
 
@@ -282,6 +280,10 @@ def _declared_dim(lw: Lowerer, expr: Any, scope: Scope) -> Dim | None:
         lw.report(errors.bad_size(size_expr.span, value))
         return None
     if name is not None:
+        before = scope.find(name)
+        if before is not None and before.noun == "dimension" and before.value != value:
+            lw.report(errors.dimension_clash(expr, value, before))
+            return None
         value = named(value, name)
         scope.bind(name, value, expr.span, "dimension")
     elif isinstance(expr, t.Name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowc.lower import errors
@@ -59,7 +60,7 @@ def execute_one(lw: Lowerer, statement: t.Statement, scope: Scope) -> Arg | None
         case t.Output() | t.Metric() | t.Loss():
             _result(lw, statement, scope)
         case t.Assert():
-            _assert(lw, statement, scope)
+            return _assert(lw, statement, scope)
         case t.Return() | t.Yield():
             return Arg(_named_value(lw, "", statement.value, scope), statement.value.span)
         case t.Repeat():
@@ -181,22 +182,28 @@ def _result(lw: Lowerer, statement: t.Output | t.Metric | t.Loss, scope: Scope) 
 # --- control ----------------------------------------------------------------------------------
 
 
-def _assert(lw: Lowerer, statement: t.Assert, scope: Scope) -> None:
+def _assert(lw: Lowerer, statement: t.Assert, scope: Scope) -> Arg | None:
     value = lw.evaluate(statement.condition, scope)
     if value is POISON:
-        return
+        return None
     if not isinstance(value, bool):
         lw.report(errors.not_a_condition(statement.condition.span, value, "assert"))
     elif not value:
-        lw.report(errors.assertion_failed(statement, scope, lw.frames))
+        lw.report(errors.assertion_failed(statement, scope))
+        if lw.frames:  # the block was not made for this
+            return Arg(POISON, statement.span)
+    return None
 
 
 def _repeat(lw: Lowerer, statement: t.Repeat, scope: Scope) -> Arg | None:
     count = lw.evaluate(statement.count, scope)
-    if count is POISON:
-        return None
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+    if count is not POISON and (
+        not isinstance(count, int) or isinstance(count, bool) or count < 0
+    ):
         lw.report(errors.bad_count(statement.count.span, count))
+        count = POISON
+    if count is POISON:
+        _give_up(lw, statement.body, scope)
         return None
     label = lw.unique(statement.index.text if statement.index else "repeat")
     complaints, costs = lw.budget.complaints, []
@@ -218,16 +225,41 @@ def _repeat(lw: Lowerer, statement: t.Repeat, scope: Scope) -> Arg | None:
 
 def _if(lw: Lowerer, statement: t.If, scope: Scope) -> Arg | None:
     value = lw.evaluate(statement.condition, scope)
-    if value is POISON:
-        return None
-    if not isinstance(value, bool):
+    if value is not POISON and not isinstance(value, bool):
         lw.report(errors.not_a_condition(statement.condition.span, value, "if"))
-        return None
+        value = POISON
+    if value is POISON:
+        return _give_up(lw, (*statement.then, *statement.orelse), scope)
     chosen, other = (statement.then, statement.orelse) if value else (
         statement.orelse, statement.then)
-    for name in names_in(*other):
+    _mark_used(lw, other, scope)
+    return lw.execute(chosen, scope)
+
+
+def _mark_used(lw: Lowerer, body: Sequence[t.Statement], scope: Scope) -> None:
+    """What a body that is not lowered mentions counts as used."""
+    for name in names_in(*body):
         lw.spend(1, name.span)
         found = scope.find(name.text)
         if found is not None and found.span is not None:
             lw.used.add(found.span)
-    return lw.execute(chosen, scope)
+
+
+def _give_up(lw: Lowerer, body: Sequence[t.Statement], scope: Scope) -> Arg | None:
+    """Nobody knows what these statements would bind, so that nothing is said about it either."""
+    _mark_used(lw, body, scope)
+    returned = None
+    for statement in body:
+        match statement:
+            case t.Bind(targets=names):
+                for name in names:
+                    scope.bind(name.text, POISON)
+            case t.Param() | t.State() | t.Layer() | t.LocalFunction() | t.Metric() | t.Output():
+                scope.bind(statement.name.text, POISON)
+            case t.Repeat(body=inner):
+                returned = _give_up(lw, inner, scope) or returned
+            case t.If(then=then, orelse=orelse):
+                returned = _give_up(lw, (*then, *orelse), scope) or returned
+            case t.Return() | t.Yield():
+                returned = Arg(POISON, statement.span)
+    return returned

@@ -188,7 +188,8 @@ def _update(
     run = _OptimizerRun(lw, definition, parameter, scope)
     with lw.frame(optimizer.span, definition.name.text):
         run.execute(definition.body)
-    if not run.updates and not lw.sink.errors:
+    changed = {u.variable for u in run.updates}
+    if parameter.tensor.value.ref.node not in changed and not lw.sink.errors:
         lw.report(errors.optimizer_sets_nothing(optimizer.span, definition.name.text))
     return run.updates
 

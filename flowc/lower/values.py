@@ -161,9 +161,9 @@ def describe(value: Any) -> str:
         case Poly():
             return f"the dimension `{value}`"
         case str():
-            return f'the text "{value}"'
+            return f'the text "{value}"' if len(value) < 40 else f'the text "{value[:39]}…"'
         case list():
-            return f"a list of {len(value)}"
+            return f"a list of {len(value)}" if value else "an empty list"
         case tuple():
             return f"{len(value)} values"
         case BlockFunction():

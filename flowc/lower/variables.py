@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowc.lower import errors
-from flowc.lower.arithmetic import to_tensor
+from flowc.lower.arithmetic import is_kind, to_tensor
 from flowc.lower.scope import Scope
 from flowc.lower.signature import declared_type
 from flowc.lower.values import POISON, Arg, BlockFunction, Initialiser, Tensor, is_number
@@ -145,6 +145,8 @@ def set_next(lw: Lowerer, statement: t.Next, scope: Scope) -> None:
 def fit(lw: Lowerer, arg: Arg, wanted: TensorType) -> Tensor | None:
     """The value as a tensor of exactly that type: numbers are cast and scalars spread."""
     if arg.value is POISON:
+        return None
+    if not isinstance(arg.value, Tensor) and not is_kind(arg.value, wanted.dtype):
         return None
     value = to_tensor(lw, arg, wanted.dtype).value
     if not isinstance(value, Tensor) or value.type.dtype != wanted.dtype:

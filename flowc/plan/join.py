@@ -65,13 +65,17 @@ def _renumbered(draft: Draft, kept: Sequence[Step], numbers: Mapping[int, int]) 
 
 
 def _runs(draft: Draft, writers: frozenset[int], homes: Homes) -> list[list[Step]]:
-    """Steps that can be joined, in the order of their variables, cut where one does not follow."""
+    """Steps that can be joined, in the order of their variables, cut where one does not follow.
+
+    Nothing waits for any of them: else what waits for one could be what another one waits for.
+    """
     families: dict[object, list[Step]] = {}
+    waited_for = {before for befores in draft.waits() for before in befores}
     placed: set[int] = set()  # storages that a row will hold: a storage lies in one row only
     for number in sorted(writers):
         step = draft.steps[number]
         ours = {p.storage for p in step.operands if draft.in_arena(p.storage)}
-        if _can_join(draft, step) and not ours & placed:
+        if number not in waited_for and _can_join(draft, step) and not ours & placed:
             families.setdefault(_family(draft, step), []).append(step)
             placed |= {p.storage for p in _wide(step) if draft.in_arena(p.storage)}
     runs: list[list[Step]] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from flowc.plan.places import Place
@@ -43,7 +43,7 @@ Rows = Sequence[Sequence[int]]  # storages that must lie one behind the other
 
 def lay_out(draft: Draft, order: Sequence[int], rows: Rows = ()) -> Memory:
     """Offsets for all that the steps need in the arena, in the given order."""
-    blocks, block_of = _storage_blocks(draft, order)
+    blocks, block_of = _storage_blocks(draft, order, {s for row in rows for s in row})
     inside = _put_in_rows(blocks, [[block_of[s] for s in row] for row in rows])
     scratch_of: dict[int, int] = {}
     for position, step in enumerate(order):
@@ -61,8 +61,13 @@ def lay_out(draft: Draft, order: Sequence[int], rows: Rows = ()) -> Memory:
     )
 
 
-def _storage_blocks(draft: Draft, order: Sequence[int]) -> tuple[list[Block], dict[int, int]]:
-    """A block for each storage in the arena, or one for several that follow each other in place."""
+def _storage_blocks(
+    draft: Draft, order: Sequence[int], in_rows: Set[int]
+) -> tuple[list[Block], dict[int, int]]:
+    """A block for each storage in the arena, or one for several that follow each other in place.
+
+    Nothing takes over what lies in a row: a block is part of one row at most.
+    """
     ends = _ends(draft, order)
     blocks: list[Block] = []
     block_of: dict[int, int] = {}
@@ -77,7 +82,7 @@ def _storage_blocks(draft: Draft, order: Sequence[int]) -> tuple[list[Block], di
             open_block(place, -1)
     for position, number in enumerate(order):
         step = draft.steps[number]
-        taken: set[int] = set()
+        taken: set[int] = set(in_rows)
         for result, place in enumerate(step.results):
             if not draft.in_arena(place.storage):
                 continue

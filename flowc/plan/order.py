@@ -27,6 +27,7 @@ def linear_order(draft: Draft, last: Iterable[int]) -> tuple[int, ...]:
     for way in (_as_listed, _before_use, _greedy):
         first = way(draft, waits, early, [])
         candidates.append(first + way(draft, waits, sorted(late), first))
+    assert all(len(order) == len(waits) for order in candidates), "the steps wait in a circle"
     peaks = [peak_bytes(draft, order) for order in candidates]
     return tuple(candidates[peaks.index(min(peaks))])
 

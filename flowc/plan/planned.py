@@ -43,9 +43,10 @@ def plan_graph(graph: Graph, homes: Homes) -> Planned:
         for u in graph.updates
     ]
     guard = [draft.outputs[GUARD]] if GUARD in draft.outputs else []
+    writers = write_back(draft, changes, guard)
     for place in draft.outputs.values():
         draft.keep(place)
-    joined = join_updates(draft, write_back(draft, changes, guard), homes)
+    joined = join_updates(draft, writers, homes)
     order = linear_order(joined.draft, last=joined.writers)
     return _finish(joined.draft, joined.writers, order, joined.rows)
 

@@ -29,10 +29,13 @@ def _reshape(lw: Lowerer, span: Span, x: Arg, shape: Arg) -> Any:
         rest = product(tuple(d for d in dims if d != -1))
         try:
             missing = divide(x.value.type.size, rest)
-        except NotExact as reason:
-            lw.report(errors.reshape_open(x, shape, str(reason), lw))
+        except NotExact:
+            lw.report(errors.reshape_open(x, shape, rest, lw))
             return POISON
         dims = tuple(missing if d == -1 else d for d in dims)
+    if product(dims) != x.value.type.size:
+        lw.report(errors.reshape_size(x, shape, product(dims), lw))
+        return POISON
     return lw.emit("reshape", [x], span, shape=dims)
 
 
@@ -114,6 +117,9 @@ def _part(lw: Lowerer, span: Span, x: Arg, axis: int, start: int, stop: int) -> 
 
 
 def _concat(lw: Lowerer, span: Span, parts: Arg, axis: Arg) -> Any:
+    if isinstance(parts.value, Tensor) and isinstance(axis.value, Tensor):
+        lw.report(errors.no_list(parts, axis))
+        return POISON
     tensors = _tensors(lw, "concat", parts)
     if tensors is None:
         return POISON
@@ -148,7 +154,8 @@ def _pad(lw: Lowerer, span: Span, x: Arg, before: Arg, after: Arg, value: Arg) -
         items = side.value if isinstance(side.value, (list, tuple)) else None
         if items is None or len(items) != x.value.type.rank or not all(
                 isinstance(i, int) and i >= 0 for i in items):
-            lw.report(errors.wants("pad", "a list with one size for each axis", side))
+            wanted = f"a list with a size from 0 for each of the {x.value.type.rank} axes"
+            lw.report(errors.wants("pad", wanted, side))
             return POISON
         sides.append(tuple(items))
     if not isinstance(value.value, (int, float)):

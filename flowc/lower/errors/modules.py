@@ -10,13 +10,6 @@ from flowc.lower.errors.names import suggest
 from flowc.syntax import tree as t
 
 
-def newer_language(item: t.Version, known: int) -> Diagnostic:
-    return Diagnostic(
-        "newer-language", f"this text is written in version {item.number} of the language",
-        Label(item.span), help=f"this flowc reads versions up to {known}; install a newer one",
-    )
-
-
 def not_in_module(name: t.Name, module: str, known: Iterable[str]) -> Diagnostic:
     help_, fix = suggest(name.text, known, name.span)
     return Diagnostic(

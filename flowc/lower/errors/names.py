@@ -20,6 +20,7 @@ ALIASES = {
     "softmax_xent": "cross_entropy", "bce": "binary_cross_entropy", "concatenate": "concat",
     "cat": "concat", "astype": "cast", "Adam": "adam", "SGD": "sgd", "power": "pow",
     "float32": "f32", "float": "f32", "float64": "f64", "int32": "i32", "int64": "i64",
+    "double": "f64", "long": "i64", "byte": "u8", "float16": "f16",
     "uint8": "u8", "int": "i32", "half": "f16", "bfloat16": "bf16", "gather": "lookup",
     "None": "false", "True": "true", "False": "false",
 }

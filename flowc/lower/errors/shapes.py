@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowc.diagnostic import Diagnostic, Label
+from flowc.lower.errors.operands import origins
+from flowc.lower.errors.words import shown, spelt
 from flowc.lower.scope import Binding
 from flowc.lower.values import Arg, Tensor, describe
 from flowc.source import Span
 from flowc.syntax import tree as t
 from flowc_runtime.dims import Dim
-from flowc_runtime.ops.op import Reject
-from flowc_runtime.types import TensorType
+from flowc_runtime.types import DTYPES, TensorType
 
 if TYPE_CHECKING:
-    from flowc.lower.lowerer import Frame, Lowerer, Variable
-
-OPERATORS = {
-    "add": "+", "sub": "-", "mul": "*", "div": "/", "floor_div": "//", "remainder": "%",
-    "pow": "^", "matmul": "@", "equal": "==", "not_equal": "!=", "less": "<",
-    "less_equal": "<=", "greater": ">", "greater_equal": ">=", "logical_and": "and",
-    "logical_or": "or", "logical_not": "not", "conv2d": "convolve", "take_along": "pick",
-    "gather": "lookup", "maximum": "max", "minimum": "min", "neg": "-",
-}
-
+    from flowc.lower.lowerer import Lowerer, Variable
 
 @dataclass(frozen=True)
 class Role:
@@ -33,99 +24,60 @@ class Role:
 
     noun: str
     name: t.Name
+    block: str = ""
 
-    def __str__(self) -> str:
-        return f"the {self.noun} of `{self.name.text}`" if self.noun == "result" \
-            else f"`{self.name.text}`"
+    def wants(self, wanted: str, actual: TensorType) -> str:
+        if self.noun == "result":
+            return f"`{self.name.text}` promises {wanted}, but returns {actual}"
+        return f"`{self.block}` wants its `{self.name.text}` as {wanted}, but this is {actual}"
 
 
-def rejected(
-    op: str, reject: Reject, args: Sequence[Arg], span: Span, lw: Lowerer
+def wrong_dtype(
+    wanted: t.TensorTypeExpr, arg: Arg, expected: str, bound: Binding | None, role: Role,
+    lw: Lowerer,
 ) -> Diagnostic:
-    """An op's type rule said no: the blamed operand is shown, and where each comes from."""
-    spelt = OPERATORS.get(op, op.removeprefix("reduce_"))
-    blamed = args[reject.operand] if reject.operand is not None else None
-    where = blamed.span if blamed is not None else span
-    code = "dtype-mismatch" if _about_dtypes(args, reject) else "shape-mismatch"
-    labels = [Label(a.span, str(a.value.type)) for a in args if a.span != where]
-    if blamed is not None:
-        labels.append(Label(where, str(blamed.value.type)))
-    message = f"`{spelt}`: the {_nth(reject.operand)} {reject.message}" if blamed is not None \
-        else f"`{spelt}` {reject.message}"
-    return Diagnostic(code, message, Label(where, ""),
-                      others=(*labels, *origins(args, lw, where)))
-
-
-def _about_dtypes(args: Sequence[Arg], reject: Reject) -> bool:
-    return "dtype" in reject.message or "cast(" in reject.message
-
-
-def _nth(operand: int | None) -> str:
-    names = ("first operand", "second operand", "third operand")
-    return names[operand] if operand is not None and operand < 3 else "operand"
-
-
-def origins(args: Sequence[Arg], lw: Lowerer, shown: Span) -> list[Label]:
-    """Where each operand was made, if that is another place than where it is used."""
-    labels: list[Label] = []
-    for arg in args:
-        label = lw.defined_at(arg.value)
-        if label is None or any(_overlap(label.span, a.span) for a in args):
-            continue
-        if label.span != shown and label.span not in [known.span for known in labels]:
-            labels.append(label)
-    return labels
-
-
-def _overlap(a: Span, b: Span) -> bool:
-    return a.source == b.source and a.start < b.end and b.start < a.end
-
-
-def at_call(diagnostic: Diagnostic, call: Span, frames: Sequence[Frame]) -> Diagnostic:
-    """A mistake that shows inside the library, told at the author's call instead."""
-    assert diagnostic.label is not None
-    inside = diagnostic.label.span
-    kept = tuple(o for o in diagnostic.others if not o.span.source.name.startswith("std/")
-                 and not (o.span.start <= call.start and call.end <= o.span.end))
-    block = next((f.block for f in frames if f.call == call), "the block")
-    note = f"inside `{block}`, at {inside}: {_line_of(inside)}"
-    facts = tuple(f"there `{o.span.text}` is {o.text}" for o in diagnostic.others
-                  if o.span.source.name.startswith("std/") and o.text)
-    return replace(diagnostic, label=Label(call), others=kept,
-                   notes=(*diagnostic.notes, note, *facts))
-
-
-def _line_of(span: Span) -> str:
-    return span.source.lines[span.line - 1].strip()
-
-
-def wrong_dtype(wanted: t.TensorTypeExpr, arg: Arg, expected: str, role: Role) -> Diagnostic:
+    """`bound` is set where the signature names the dtype, and another argument gave it."""
+    name = wanted.dtype.text
+    others = (Label(wanted.span, "declared here"), *origins([arg], lw, arg.span))
+    if bound is not None and bound.span is not None:
+        others = (Label(bound.span, f"`{name}` is {expected} from here"), *others)
     return Diagnostic(
-        "dtype-mismatch", f"{role} wants {expected}, but this is {arg.value.type}",
-        Label(arg.span), others=(Label(wanted.span, "declared here"),),
-        help=f"cast(x, {expected}) converts",
+        "dtype-mismatch", role.wants(expected, arg.value.type), Label(arg.span),
+        others=others, help=f"write cast({spelt(arg.span) or 'x'}, {expected})",
     )
 
 
-def wrong_rank(wanted: t.TensorTypeExpr, arg: Arg, role: Role) -> Diagnostic:
+def wrong_rank(
+    wanted: t.TensorTypeExpr, arg: Arg, role: Role, lw: Lowerer
+) -> Diagnostic:
+    missing = len(wanted.dims) - arg.value.type.rank
+    name = spelt(arg.span) or "x"
     return Diagnostic(
-        "shape-mismatch", f"{role} wants {wanted.span.text}, but this is {arg.value.type}",
-        Label(arg.span), others=(Label(wanted.span, "declared here"),),
+        "shape-mismatch", role.wants(_shape_text(wanted), arg.value.type), Label(arg.span),
+        others=(Label(wanted.span, "declared here"), *origins([arg], lw, arg.span)),
+        help=f"expand({name}, -1) gives it one more axis, of size 1" if missing == 1 else None,
     )
+
+
+def _shape_text(wanted: t.TensorTypeExpr) -> str:
+    """The type as it is declared; a dtype that any will do for is left out."""
+    text = shown(wanted.span.text, 60)
+    return text if wanted.dtype.text in DTYPES else text.removeprefix(wanted.dtype.text)
 
 
 def wrong_dimension(
     expr: Any, expected: Dim, origin: Binding | None, dim: Dim, wanted: t.TensorTypeExpr,
-    arg: Arg, role: Role,
+    arg: Arg, role: Role, lw: Lowerer,
 ) -> Diagnostic:
-    name = expr.text if isinstance(expr, t.Name) else expr.span.text
+    name = shown(expr.span.text)
     fixed: tuple[Label, ...] = ()
     if origin is not None and origin.span is not None:
         fixed = (Label(origin.span, f"`{name}` is {expected} from here"),)
+    value = "" if isinstance(expr, t.Number) else f" with `{name}` = {expected}"
     return Diagnostic(
-        "shape-mismatch", f"{role} wants {wanted.span.text} with `{name}` = {expected}, "
-        f"but this is {arg.value.type}", Label(arg.span, f"{dim} here"),
-        others=(*fixed, Label(expr.span, "declared here")),
+        "shape-mismatch", role.wants(_shape_text(wanted) + value, arg.value.type),
+        Label(arg.span, f"{dim} here"),
+        others=(*fixed, Label(expr.span, "declared here"), *origins([arg], lw, arg.span)),
     )
 
 
@@ -136,6 +88,15 @@ def not_a_dimension(span: Span, value: Any) -> Diagnostic:
 
 def bad_size(span: Span, value: int) -> Diagnostic:
     return Diagnostic("out-of-range", f"a dimension is at least 1, not {value}", Label(span))
+
+
+def dimension_clash(expr: t.NamedDim, value: Dim, before: Binding) -> Diagnostic:
+    return Diagnostic(
+        "shape-mismatch", f"the dimension `{expr.name.text}` is {before.value}, but would be "
+        f"{value} here", Label(expr.span),
+        others=(Label(before.span, "it has its size from here"),) if before.span else (),
+        help="a dimension has one size; give this one another name",
+    )
 
 
 def open_shape(span: Span) -> Diagnostic:
@@ -149,11 +110,16 @@ def tensor_too_large(span: Span, type: TensorType) -> Diagnostic:
     return Diagnostic("too-large", f"a tensor of {type} has more than 2^40 elements", Label(span))
 
 
-def accidental_broadcast(left: Arg, right: Arg, span: Span) -> Diagnostic:
+def accidental_broadcast(
+    left: Arg, right: Arg, span: Span, result: TensorType, lw: Lowerer
+) -> Diagnostic:
+    a, b = left.value.type, right.value.type
+    sides = [Label(arg.span, str(arg.value.type)) for arg in (left, right)]
     return Diagnostic(
-        "accidental-broadcast", f"{left.value.type} and {right.value.type} stretch each other",
-        Label(span), severity="warning",
-        help="if that is meant, say so with expand(x, axis); else squeeze(x, axis) one of them",
+        "accidental-broadcast", f"{a} and {b} stretch each other to {result}", Label(span),
+        severity="warning",
+        others=tuple([*sides, *origins([left, right], lw, span)]),
+        help="squeeze(x, -1) drops an axis of size 1; if all pairs are meant, expand both",
     )
 
 
@@ -164,9 +130,20 @@ def scalar_product(left: Arg, right: Arg, span: Span) -> Diagnostic:
     )
 
 
-def reshape_open(x: Arg, shape: Arg, reason: str, lw: Lowerer) -> Diagnostic:
+def reshape_size(x: Arg, shape: Arg, size: Dim, lw: Lowerer) -> Diagnostic:
+    dims = shape.value if isinstance(shape.value, (list, tuple)) else [shape.value]
     return Diagnostic(
-        "shape-mismatch", f"{x.value.type} does not fit this shape: {reason}", Label(shape.span),
+        "shape-mismatch", f"`reshape` keeps all elements: {x.value.type} has {x.value.type.size}, "
+        f"but [{', '.join(map(str, dims))}] has room for {size}", Label(shape.span),
+        others=(Label(x.span, str(x.value.type)), *origins([x], lw, shape.span)),
+        help="a dimension written as -1 is worked out from the others",
+    )
+
+
+def reshape_open(x: Arg, shape: Arg, rest: Dim, lw: Lowerer) -> Diagnostic:
+    return Diagnostic(
+        "shape-mismatch", f"no size fits the -1: the {x.value.type.size} elements of "
+        f"{x.value.type} do not come in groups of {rest}", Label(shape.span),
         others=(Label(x.span, str(x.value.type)), *origins([x], lw, shape.span)),
     )
 
@@ -207,7 +184,8 @@ def shared_with_other_type(
     return Diagnostic(
         "shape-mismatch", f"the shared parameter `{path}` is {known.tensor.type}, but here it "
         f"would have to be {wanted}", Label(statement.span),
-        help="a layer can only be applied to inputs of one shape",
+        others=(Label(known.span, f"it became {known.tensor.type} here"),),
+        help="a layer has one set of parameters: apply it to inputs of one width, or make two",
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from flowc.diagnostic import Diagnostic, Label
+from flowc.lower.errors.words import shown, spelt
 from flowc.lower.scope import Binding
 from flowc.lower.values import Arg, Tensor, describe
 from flowc.source import Span
 from flowc.syntax import tree as t
 from flowc.syntax.names import names_in
+from flowc_runtime.dims import NamedSize, Poly
 from flowc_runtime.types import TensorType
+
+BATCH_HELP = "`batch` is only fixed when the plan is made; the model must not depend on it"
 
 
 def sides(left: Arg, right: Arg) -> tuple[Label, ...]:
@@ -64,8 +68,14 @@ def outside_domain(function: str, arg: Arg) -> Diagnostic:
 def not_known_yet(op: str, left: Arg, right: Arg, span: Span) -> Diagnostic:
     return Diagnostic(
         "not-known-yet", f"`{op}` needs sizes that are known while compiling", Label(span),
-        others=sides(left, right),
-        help="`batch` is only fixed when the plan is made; the model must not depend on it",
+        others=sides(left, right), help=BATCH_HELP,
+    )
+
+
+def not_known_to_divide(left: Arg, right: Arg, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "not-known-yet", f"whether `{right.value}` divides `{left.value}` is not known while "
+        "compiling", Label(span), others=sides(left, right), help=BATCH_HELP,
     )
 
 
@@ -78,6 +88,14 @@ def no_number_of(arg: Arg, dtype: str) -> Diagnostic:
         )
     return Diagnostic(
         "wrong-kind", f"{describe(arg.value)} cannot become a tensor of {dtype}", Label(arg.span),
+    )
+
+
+def beyond_dtype(arg: Arg, dtype: str, range: tuple[float, float]) -> Diagnostic:
+    low, high = (f"{int(end)}" if TensorType(dtype).kind == "int" else f"{end:g}" for end in range)
+    return Diagnostic(
+        "out-of-range", f"{describe(arg.value)} does not fit into {dtype}, which holds {low} to "
+        f"{high}", Label(arg.span), help="cast the tensor to a wider dtype first",
     )
 
 
@@ -102,6 +120,11 @@ def not_a_condition(span: Span, value: Any, where: str) -> Diagnostic:
 
 
 def bad_count(span: Span, value: Any) -> Diagnostic:
+    if isinstance(value, Poly):
+        return Diagnostic(
+            "not-known-yet", f"`repeat` unrolls while compiling, when `{value}` is not known yet",
+            Label(span), help=BATCH_HELP,
+        )
     return Diagnostic(
         "wrong-kind", f"`repeat` wants a whole number, not {describe(value)}", Label(span),
         help="to walk along a dimension of a tensor use `scan`",
@@ -116,20 +139,30 @@ def wrong_unpacking(statement: t.Bind, value: Any) -> Diagnostic:
     )
 
 
-def assertion_failed(statement: t.Assert, scope: Any, frames: Any) -> Diagnostic:
-    said = statement.message.value if statement.message else statement.condition.span.text
-    return Diagnostic("assert-failed", f"the assertion does not hold: {said}",
-                      Label(statement.condition.span), notes=_facts(statement.condition, scope))
-
-
-def _facts(condition: t.Expr, scope: Any) -> tuple[str, ...]:
-    """The values of the names in a failed condition."""
-    found = {n.text: scope.find(n.text) for n in names_in(condition)}
-    return tuple(
-        f"{name} is {binding.value}"
-        for name, binding in found.items()
-        if binding and not callable(binding.value) and not hasattr(binding.value, "run")
+def assertion_failed(statement: t.Assert, scope: Any) -> Diagnostic:
+    condition = shown(statement.condition.span.text, 60)
+    said = statement.message.value if statement.message else f"`{condition}` does not hold"
+    return Diagnostic(
+        "assert-failed", said, Label(statement.condition.span),
+        others=_facts(statement.condition, scope),
     )
+
+
+def _facts(condition: t.Expr, scope: Any) -> tuple[Label, ...]:
+    """The values of the names in a failed condition."""
+    labels: dict[str, Label] = {}
+    for name in sorted(names_in(condition), key=lambda n: n.span.start):
+        found = scope.find(name.text)
+        if found is not None and isinstance(found.value, Tensor):
+            labels.setdefault(name.text, Label(name.span, str(found.value.type)))
+        elif found is not None and _is_plain(found.value):
+            value = shown(str(found.value))
+            labels.setdefault(name.text, Label(name.span, f"{name.text} is {value}"))
+    return tuple(labels.values())
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str, list, tuple, Poly))
 
 
 def no_index(expr: t.Index, value: Any) -> Diagnostic:
@@ -161,7 +194,8 @@ def index_outside(span: Span, position: int, size: int) -> Diagnostic:
 
 def slice_of_unknown(span: Span, size: Any) -> Diagnostic:
     return Diagnostic(
-        "not-known-yet", f"a slice needs a known size, but this dimension is `{size}`", Label(span),
+        "not-known-yet", f"what to take of the dimension `{size}` must be known while compiling",
+        Label(span), help=BATCH_HELP,
     )
 
 
@@ -174,9 +208,21 @@ def empty_slice(span: Span, size: int) -> Diagnostic:
 
 
 def no_axis(arg: Arg, of: Tensor) -> Diagnostic:
+    named = [d.name for d in of.type.shape if isinstance(d, NamedSize)]
+    help_ = "name a dimension, or count axes from 0, or from -1 backwards"
+    if arg.value in [*named, "batch"]:
+        help_ = f"write {arg.value} without quotes"
     return Diagnostic(
         "no-such-axis", f"{_axis_text(arg.value)} is no axis of {of.type}", Label(arg.span),
-        help="name a dimension, count axes from 0 or from -1 backwards",
+        help=help_,
+    )
+
+
+def no_list(first: Arg, second: Arg) -> Diagnostic:
+    names = ", ".join(spelt(a.span) or x for a, x in ((first, "a"), (second, "b")))
+    return Diagnostic(
+        "wrong-kind", "`concat` wants its tensors in one list", Label(first.span.to(second.span)),
+        help=f"write concat([{names}])",
     )
 
 
@@ -195,11 +241,15 @@ def axis_twice(arg: Arg) -> Diagnostic:
     return Diagnostic("no-such-axis", "an axis is named twice", Label(arg.span))
 
 
-def param_dtype(statement: Any, type: TensorType) -> Diagnostic:
-    return Diagnostic(
-        "dtype-mismatch", f"a parameter learns, so it is f64, f32 or f16, not {type.dtype}",
-        Label(statement.type.dtype.span), help="use `state` for what is not learned",
-    )
+def param_dtype(statement: t.Param | t.State, type: TensorType) -> Diagnostic:
+    message = f"a parameter learns, so it is f64, f32 or f16, not {type.dtype}"
+    help_ = "use `state` for what is not learned"
+    if statement.type is not None and statement.type.dtype.text != type.dtype:
+        message = f"the parameter `{statement.name.text}` would be {type.dtype} as the argument " \
+            "is, but what learns is f64, f32 or f16"
+        help_ = "cast the argument first: cast(x, f32)"
+    span = statement.type.dtype.span if statement.type else statement.span
+    return Diagnostic("dtype-mismatch", message, Label(span), help=help_)
 
 
 def next_of_no_state(statement: t.Next, found: Binding | None) -> Diagnostic:

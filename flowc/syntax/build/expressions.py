@@ -7,7 +7,7 @@ from math import isinf
 from typing import Any
 
 from flowc.syntax import messages, tree
-from flowc.syntax.build.nodes import Parts, named, span_of, present, quoted, whole_number
+from flowc.syntax.build.nodes import Parts, named, present, quoted, span_of, whole_number
 from flowc.syntax.messages import Mistake
 from flowc.syntax.operators import fold
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowc.source import Span
 from flowc.syntax import messages, tree
-from flowc.syntax.build.nodes import Parts, named, span_of, present, quoted, whole_number
+from flowc.syntax.build.nodes import Parts, named, present, quoted, span_of, whole_number
 from flowc.syntax.messages import Mistake
 
 COMPILE_TIME_TYPES = frozenset({"int", "float", "bool", "str", "schedule", "function"})

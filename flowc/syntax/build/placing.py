@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowc.syntax import tree
-from flowc.syntax.build.nodes import Parts, named, span_of, present, whole_number
+from flowc.syntax.build.nodes import Parts, named, present, span_of, whole_number
 from flowc.syntax.tokens import Token
 
 

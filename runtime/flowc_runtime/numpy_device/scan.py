@@ -68,4 +68,4 @@ class NumpyLoop:
     def end(self, round: int) -> None:
         """Puts what the round yielded into its place."""
         for stacked, y in self._yielded:
-            np.copyto(stacked[round], y)
+            np.copyto(stacked[round, ...], y)
