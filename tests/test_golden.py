@@ -12,12 +12,8 @@ import pytest
 
 from flowc.diagnostic import Sink
 from flowc.driver import Options, compile
-from flowc.graph.graph import Graph
-from flowc.graph.text import print_graph
-from flowc.syntax.dump import dump_tree
 from flowc.syntax.read import read_source
-from flowc.syntax.tree import Tree
-from flowc_runtime.planfile import plan_text
+from flowc.views.stages import stage_text
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "golden"
@@ -36,22 +32,13 @@ def stages(model: str) -> dict[str, str]:
         if stage == "plan" and model in (KITCHEN_SINK, *TOO_LONG):
             return
         if model == KITCHEN_SINK or stage in OTHERS:
-            seen[stage] = text_of(result)
+            seen[stage] = stage_text(result)
 
     path = ROOT / "models" / f"{model}.flow"
     source = read_source(path, Sink())
     assert source is not None
     compile(type(source)(path.name, source.text, source.folder), Sink(), Options(), watch)
     return seen
-
-
-def text_of(result: object) -> str:
-    match result:
-        case Tree():
-            return dump_tree(result)
-        case Graph():
-            return print_graph(result)
-    return plan_text(result)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,89 +100,27 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 
 def emitted(stage: str, seen: Seen) -> str:
     """The text of a stage. Where several programs pass it, each has its name above it."""
+    from flowc.views.stages import stage_text
+
     found = [(name, value) for name, value in seen if name.rpartition(".")[2] == stage]
     if not found:
         raise click.UsageError(f"there is no `{stage}`: the model is not trained")
     if len(found) == 1:
-        return _text(found[0][1])
-    return "\n".join(f"# {name}\n{_text(value)}" for name, value in found)
-
-
-def _text(result: Any) -> str:
-    from flowc.graph.graph import Graph
-    from flowc.graph.text import print_graph
-    from flowc.syntax.dump import dump_tree
-    from flowc.syntax.tree import Tree
-    from flowc_runtime.planfile import plan_text
-
-    if isinstance(result, Tree):
-        return dump_tree(result)
-    return print_graph(result) if isinstance(result, Graph) else plan_text(result)
+        return stage_text(found[0][1])
+    return "\n".join(f"# {name}\n{stage_text(value)}" for name, value in found)
 
 
 # --- the summary ------------------------------------------------------------------------------
 
 
 def _tell(plan: Plan, folder: Path | None, as_json: bool) -> None:
+    from flowc.cli.summary import plan_facts, plan_summary
+
     facts = plan_facts(plan) | {"folder": folder and str(folder)}
     if as_json:
         from flowc.cli.printing import print_json
 
         print_json("compile", facts)
         return
-    lines = [*_summary(facts), *([f"written to {folder}"] if folder else [])]
+    lines = [*plan_summary(facts), *([f"written to {folder}"] if folder else [])]
     click.echo("\n".join(lines), err=True)
-
-
-def plan_facts(plan: Plan) -> dict[str, Any]:
-    """The numbers that a plan comes to, as plain data; bytes and flops are of one device."""
-    from flowc_runtime.planfile import plan_hash
-
-    return {
-        "model": plan.model,
-        "device": plan.device,
-        "source_sha256": plan.source_hash,
-        "plan_sha256": plan_hash(plan),
-        "parameters": sum(_elements(v.type.sizes) for v in plan.variables if v.kind == "param"),
-        "bytes_held": plan.bytes_held,
-        "variable_bytes": plan.variable_bytes,
-        "constant_bytes": plan.constant_bytes,
-        "arena_bytes": plan.arena_bytes,
-        "programs": {
-            name: {
-                "sizes": dict(program.sizes),
-                "instructions": len(program.instructions),
-                "arena_bytes": program.arena_bytes,
-                "flops": program.flops,
-                "bytes_moved": program.bytes_moved,
-            }
-            for name, program in plan.programs.items()
-        },
-    }
-
-
-def _elements(sizes: Sequence[int]) -> int:
-    from math import prod
-
-    return prod(sizes)
-
-
-def _summary(facts: dict[str, Any]) -> Iterator[str]:
-    yield (
-        f"{facts['model']} on {facts['device']}: {facts['parameters']:,} parameters, "
-        f"{_size(facts['bytes_held'])} held ({_size(facts['arena_bytes'])} of them arena)"
-    )
-    for name, program in facts["programs"].items():
-        yield (
-            f"  {name:12} {program['instructions']:5} ops, peak arena "
-            f"{_size(program['arena_bytes'])}, {program['flops']:,} flops a step"
-        )
-
-
-def _size(count: int) -> str:
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

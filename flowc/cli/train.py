@@ -102,9 +102,9 @@ def _open(
 
 
 def _summary(job: TrainingJob) -> None:
-    from flowc.cli.summary import plan_summary
+    from flowc.cli.summary import plan_facts, plan_summary
 
-    click.echo(plan_summary(job.plan), err=True)
+    click.echo("\n".join(plan_summary(plan_facts(job.plan))), err=True)
 
 
 def _exit(ctx: click.Context, end: End) -> None:

@@ -37,6 +37,11 @@ def in_bodies(change: Pass, graph: Graph) -> Graph:
     return replace(graph, nodes=nodes)
 
 
+def has_op(graph: Graph, op: str) -> bool:
+    """Whether any node of the graph itself is an `op`; lets a pass skip graphs without one."""
+    return any(node.op == op for node in graph.nodes)
+
+
 def all_nodes(graph: Graph) -> Iterator[Node]:
     """Every node, those of scan bodies included, each body before the node that holds it."""
     for node in graph.nodes:

@@ -40,13 +40,15 @@ PASSES: tuple[Pass, ...] = (
 
 
 def optimise(graph: Graph, watch: Callable[[str, Graph], None] | None = None) -> Graph:
-    """The graph after all passes, verified after each.
+    """The graph after all passes, verified after each that changed it.
 
     `watch` is told the name of each pass and the graph that it gave.
     """
     verify(graph)
     for change in PASSES:
-        graph = verify(change(graph))
+        before, graph = graph, change(graph)
+        if graph is not before:
+            verify(graph)
         if watch is not None:
             watch(change.__name__, graph)
     return graph

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 from flowc.graph.builder import Builder, Value, rebuild
 from flowc.graph.graph import Graph, Node
-from flowc.graph.walk import in_bodies, live_nodes, users
+from flowc.graph.walk import has_op, in_bodies, live_nodes, users
 from flowc.passes.constants import node_of
 
 
 def fold_transposes(graph: Graph) -> Graph:
     """Moves transposes of the last two axes around matmul into its flags."""
-    return _fold_results(_fold_operands(in_bodies(fold_transposes, graph)))
+    graph = in_bodies(fold_transposes, graph)
+    return _fold_results(_fold_operands(graph)) if has_op(graph, "transpose") else graph
 
 
 def _fold_operands(graph: Graph) -> Graph:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from flowc.graph.builder import Builder, Value, rebuild
 from flowc.graph.graph import Graph, Node, Ref
 from flowc.graph.scan import emit_scan, without
-from flowc.graph.walk import in_bodies
+from flowc.graph.walk import has_op, in_bodies
 from flowc.passes.loops import Loop, body_inputs, body_outputs
 
 
 def hoist(graph: Graph) -> Graph:
+    if not has_op(graph, "scan"):
+        return graph
     return rebuild(in_bodies(hoist, graph), _rewrite)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from flowc.graph.builder import Builder, Value, rebuild
 from flowc.graph.graph import Graph, Node
-from flowc.graph.walk import in_bodies
+from flowc.graph.walk import has_op, in_bodies
 from flowc.passes.constants import node_of
 
 MAX_TERMS = 256  # of a sum that is looked at
@@ -29,7 +29,8 @@ class _Piece:
 
 
 def join_slices(graph: Graph) -> Graph:
-    return rebuild(in_bodies(join_slices, graph), _rewrite)
+    graph = in_bodies(join_slices, graph)
+    return rebuild(graph, _rewrite) if has_op(graph, "unslice") else graph
 
 
 def _rewrite(builder: Builder, node: Node, operands: tuple[Value, ...]) -> Sequence[Value] | None:

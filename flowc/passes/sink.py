@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from flowc.graph.builder import Builder, Value, rebuild
 from flowc.graph.graph import Graph, Node, Ref
 from flowc.graph.scan import emit_scan
-from flowc.graph.walk import in_bodies
+from flowc.graph.walk import has_op, in_bodies
 from flowc.passes.loops import Loop, body_outputs
 from flowc_runtime.dims import Dim, product
 
 
 def sink(graph: Graph) -> Graph:
+    if not has_op(graph, "scan"):
+        return graph
     return rebuild(in_bodies(sink, graph), _rewrite)
 
 
