@@ -61,11 +61,12 @@ class Sink:
     """Collects diagnostics; the same complaint at the same place is kept once."""
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    _known: set[Diagnostic] = field(default_factory=set, repr=False, compare=False)
+    _known: set[object] = field(default_factory=set, repr=False, compare=False)
 
     def report(self, diagnostic: Diagnostic) -> None:
-        if diagnostic not in self._known:
-            self._known.add(diagnostic)
+        complaint = (diagnostic.code, diagnostic.message, diagnostic.label)
+        if complaint not in self._known:
+            self._known.add(complaint)
             self.diagnostics.append(diagnostic)
 
     @property
@@ -81,6 +82,21 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelt one probably meant; long ones take too long to compare."""
     if len(name) > LONGEST_COMPARED:
         return None
-    short = [k for k in known if len(k) <= LONGEST_COMPARED]
-    close = get_close_matches(name, short, n=1, cutoff=0.6)
-    return close[0] if close else None
+    plain = {k: k.replace("_", "").lower() for k in known if len(k) <= LONGEST_COMPARED}
+    meant = name.replace("_", "").lower()
+    same = next((k for k, p in plain.items() if p == meant and k != name), None)
+    close = get_close_matches(name, plain, n=3, cutoff=0.6)
+    return same or next((k for k in close if _slips(name, k) <= max(1, len(name) // 3)), None)
+
+
+def _slips(a: str, b: str) -> int:
+    """How many letters were left out, put in, replaced or swapped with the next one."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        older, before, row = before, row, [i]
+        for j, y in enumerate(b, 1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y)))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                row[j] = min(row[j], older[j - 2] + 1)
+    return row[-1]

@@ -23,7 +23,7 @@ from flowc.lower.model import (
 from flowc.lower.place import check_place
 from flowc.lower.settings import TrainSettings, check_freeze, lower_settings
 from flowc.lower.world import World, open_world
-from flowc.source import Source
+from flowc.source import Source, Span
 from flowc.syntax.parse import parse
 from flowc.syntax.read import read_source
 from flowc.syntax.tree import Import
@@ -88,7 +88,6 @@ def check(
 def _check(source: Source, sink: Sink, options: Options, watch: Watch) -> Checked:
     tree = parse(source, sink)
     watch("tree", tree)
-    sink.stop_on_errors()  # what could not be read is missing, and would be missed below
     world = open_world(tree, sink, parse, _read_import, source.folder, options.defines)
     train, evaluate = lower_model(world, training=True), lower_model(world, training=False)
     if train is None or evaluate is None:
@@ -198,9 +197,12 @@ def _train_graphs(
     differentiated = differentiate(graph, loss, wrt, blame)
     watch("train.gradients", differentiated)
     learning = {o.name.removeprefix("gradient.") for o in differentiated.outputs}
+    idle: dict[Span, list[str]] = {}
     for path in wrt:
-        if path not in learning:
-            sink.report(errors.no_gradient(path, lowered.variables[path].span))
+        if path not in learning and not sink.errors:
+            idle.setdefault(lowered.variables[path].span, []).append(path)
+    for span, paths in idle.items():
+        sink.report(errors.no_gradient(paths, span))
     updated, initial = lower_update(lowered, differentiated, settings)
     watch("train.update", updated)
     return updated, initial

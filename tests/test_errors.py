@@ -1,22 +1,28 @@
 """The error tour: wrong models with what is said about them, as comments on the guilty lines.
 
-`# error: [code] "part of the message"` (or `# warning:`) stands on the line of the main label;
-`# label: "part"` on a line that another label of some diagnostic must point to. A diagnostic
-without its comment fails, and so does a comment without its diagnostic.
+    # error: [code] "part of the message"      on the line of the main label (or `# warning:`)
+    # label: "part of the text"                on the line of another label
+    # flowc check -D name=value                on the first line: how the file is checked
+
+Every diagnostic needs its comment, and every comment its diagnostic; so does each label that lies
+on another line than the main one. What is said about `-D` stands on the first line, what is said
+about an imported file stands there.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from flowc.diagnostic import Diagnostic, Sink, Stop
 from flowc.driver import Options, check, check_learning
 from flowc.render import render_text
-from flowc.source import Source
+from flowc.source import Source, Span
 from flowc.syntax.read import read_source
 
 TOUR = Path(__file__).parent / "errors"
@@ -24,69 +30,92 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "errors"
 FILES = sorted(TOUR.glob("*.flow"))
 EXPECTED = re.compile(r'(error|warning): \[([\w-]+)\] "((?:[^"\\]|\\.)*)"')
 LABEL = re.compile(r'label: "((?:[^"\\]|\\.)*)"')
-MOST_LINES = 40  # of one rendered message
+DEFINES = re.compile(r"-D ([\w.]+)=(\S*)")
+MOST_LINES = 16  # of one rendered message
 
 
-def diagnostics(path: Path) -> list[Diagnostic]:
+class Place(NamedTuple):
+    """A line of a file of the tour."""
+
+    file: str
+    line: int
+
+
+@cache
+def diagnostics(path: Path) -> tuple[Diagnostic, ...]:
     sink = Sink()
     source = read_source(path, sink)
-    if source is not None:
-        try:
-            checked = check(Source(path.name, source.text, path.parent), sink, Options())
-            check_learning(checked, sink)
-        except Stop:
-            pass
-    return sink.diagnostics
+    first = source.text.partition("\n")[0]
+    defines = dict(DEFINES.findall(first)) if first.startswith("# flowc check") else {}
+    try:
+        checked = check(Source(path.name, source.text, path.parent), sink, Options(defines))
+        check_learning(checked, sink)
+    except Stop:
+        pass
+    return tuple(sink.diagnostics)
 
 
-def comments(path: Path) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(path.read_text().split("\n"), 1):
-        if "#" in line:
-            yield number, line.partition("#")[2].replace('\\"', "\x00")
+def place(span: Span, path: Path) -> Place:
+    """Where a comment about this span stands."""
+    name = span.source.name
+    return Place(path.name, 1) if name.startswith("-D ") else Place(name, span.line)
 
 
-def expected(path: Path) -> list[tuple[int, str, str, str]]:
-    return [
-        (number, *(part.replace("\x00", '"') for part in match.groups()))  # type: ignore[misc]
-        for number, comment in comments(path)
-        for match in EXPECTED.finditer(comment)
-    ]
+def comments(path: Path) -> Iterator[tuple[Place, str]]:
+    """The comments of a file, and of those that it imports and that are wrong themselves."""
+    spans = [d.label.span for d in diagnostics(path) if d.label]
+    names = {path.name, *(s.source.name for s in spans if s.source.name.endswith(".flow"))}
+    for name in sorted(names):
+        for number, line in enumerate((path.parent / name).read_text().split("\n"), 1):
+            yield Place(name, number), line.partition("#")[2]
 
 
-def test_the_tour_has_at_least_sixty_stops() -> None:
-    assert len(FILES) >= 60
+def plain(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def test_the_tour_has_at_least_ninety_stops() -> None:
+    assert len(FILES) >= 90
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_a_wrong_model_gets_just_the_messages_that_its_comments_announce(path: Path) -> None:
-    wanted = expected(path)
+    wanted = [
+        (where, kind, code, plain(part))
+        for where, comment in comments(path)
+        for kind, code, part in EXPECTED.findall(comment)
+    ]
     assert wanted, "a stop of the tour shows a mistake"
     for found in diagnostics(path):
-        line = found.label.span.line if found.label else 0
-        fitting = [
-            w for w in wanted
-            if w[:3] == (line, found.severity, found.code) and w[3] in found.message
-        ]  # fmt: skip
-        assert fitting, f"line {line}: {found.severity}: [{found.code}] {found.message}"
+        assert found.label is not None
+        here = (place(found.label.span, path), found.severity, found.code)
+        fitting = [w for w in wanted if w[:3] == here and w[3] in found.message]
+        assert fitting, f"{here}: {found.message}"
         wanted.remove(fitting[0])
     assert wanted == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_other_labels_point_where_the_comments_say(path: Path) -> None:
+def test_every_other_place_is_where_the_comments_say(path: Path) -> None:
     shown = {
-        (label.span.line, label.text) for found in diagnostics(path) for label in found.others
-    }
-    for number, comment in comments(path):
-        for match in LABEL.finditer(comment):
-            part = match[1].replace("\x00", '"')
-            assert any(line == number and part in text for line, text in shown), (number, part)
+        (place(label.span, path), label.text)
+        for found in diagnostics(path) for label in found.others
+    }  # fmt: skip
+    named = [(p, plain(part)) for p, comment in comments(path) for part in LABEL.findall(comment)]
+    for where, part in named:
+        assert any(where == place and part in text for place, text in shown), (where, part)
+    for found in diagnostics(path):
+        assert found.label is not None
+        for label in found.others:
+            where = place(label.span, path)
+            if where != place(found.label.span, path) and where.file == path.name and label.text:
+                assert any(where == w and part in label.text for w, part in named), (where, label)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_every_message_shows_the_authors_own_line_and_is_short(path: Path) -> None:
     for found in diagnostics(path):
-        assert found.label is None or not found.label.span.source.name.startswith("std/")
+        assert found.label is not None and not found.label.span.source.name.startswith("std/")
         assert len(render_text([found]).splitlines()) <= MOST_LINES
 
 

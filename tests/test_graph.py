@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from flowc.graph.bind import bind_sizes
 from flowc.graph.graph import Graph, Node, Output, Ref, Update
-from flowc.graph.text import print_graph, read_graph
+from flowc.graph.read import read_graph
+from flowc.graph.text import print_graph
 from flowc.graph.verify import VerifyError, verify
 from flowc_runtime.types import TensorType, parse_type
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 
 from flowc.graph.builder import Builder
 from flowc.graph.graph import Graph, Origin, Output
-from flowc.graph.text import GraphTextError, print_graph, read_graph, value_text
+from flowc.graph.read import GraphTextError, read_graph
+from flowc.graph.text import print_graph, value_text
 from flowc.passes import optimise
 from flowc.source import Source, Span
 from flowc_runtime.dims import symbol

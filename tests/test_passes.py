@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from flowc.graph.bind import bind_sizes
 from flowc.graph.graph import Graph
-from flowc.graph.text import print_graph, read_graph
+from flowc.graph.read import read_graph
+from flowc.graph.text import print_graph
 from flowc.graph.verify import verify
 from flowc.graph.walk import Pass
 from flowc.passes import PASSES, optimise

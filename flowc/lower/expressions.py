@@ -14,6 +14,8 @@ from flowc.lower.scope import Scope
 from flowc.lower.values import (
     POISON,
     Arg,
+    BlockFunction,
+    Builtin,
     LayerInstance,
     Tensor,
     is_dim,
@@ -68,8 +70,11 @@ def look_up(lw: Lowerer, name: t.Name, scope: Scope) -> Any:
     found = scope.find(name.text)
     if found is None and name.text == "training":
         return lw.training
+    if found is None and name.text in lw.lost:
+        return POISON
     if found is None:
-        lw.report(errors.unknown_name(name, scope.visible()))
+        there = lw.binders.find(name) if lw.binders else None
+        lw.report(errors.unknown_name(name, scope.visible(), there))
         return POISON
     if found.span is not None:
         lw.used.add(found.span)
@@ -106,7 +111,7 @@ def _call(lw: Lowerer, expr: t.Call, scope: Scope, piped: tuple[Arg, ...]) -> An
         if argument.name is None:
             positional.append(arg)
         elif argument.name.text in named:
-            lw.report(errors.argument_twice(argument.name))
+            lw.report(errors.argument_twice(argument.name, named[argument.name.text].span))
         else:
             named[argument.name.text] = Arg(arg.value, argument.span)
     return lw.call(function, expr.span, positional, named, expr)
@@ -117,7 +122,9 @@ def _attribute(lw: Lowerer, expr: t.Attribute, scope: Scope) -> Any:
     if value is POISON:
         return POISON
     if not isinstance(value, LayerInstance):
-        lw.report(errors.no_attributes(expr, value))
+        found = scope.find(expr.name.text)
+        is_function = found is not None and isinstance(found.value, (Builtin, BlockFunction))
+        lw.report(errors.no_attributes(expr, value, is_function))
         return POISON
     path = f"{value.path}.{expr.name.text}"
     variable = lw.variables.get(path)

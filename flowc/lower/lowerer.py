@@ -11,6 +11,7 @@ from flowc.diagnostic import MAX_REPORTED, Diagnostic, Label, Limit, Sink, Stop
 from flowc.graph.builder import Builder, Value
 from flowc.graph.graph import Graph, Node, Origin, Ref
 from flowc.lower import calls, errors, expressions, limits, scans, statements
+from flowc.lower.elsewhere import Binders
 from flowc.lower.limits import Budget
 from flowc.lower.scope import Scope
 from flowc.lower.values import POISON, Arg, Tensor
@@ -68,12 +69,14 @@ class Lowerer:
     """Lowers one program. `training` chooses the branch of `if training`.
 
     First values go into a second graph, that of the `init` program: `initial` is its level,
-    `initials` its results by the path of the variable.
+    `initials` its results by the path of the variable. `binders` knows the names of the file.
     """
 
     sink: Sink
     training: bool
     library: Scope
+    binders: Binders | None = None
+    lost: frozenset[str] = frozenset()  # names of statements that were dropped while parsing
     levels: list[Level] = field(default_factory=lambda: [Level(Builder())])
     frames: list[Frame] = field(default_factory=list)
     path: list[str] = field(default_factory=list)

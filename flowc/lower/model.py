@@ -33,13 +33,14 @@ class Lowered:
 def lower_model(world: World, training: bool) -> Lowered | None:
     """Lowers the file's model; None where there is none. Mistakes go to the world's sink."""
     if world.model is None:
-        world.sink.report(errors.no_model(world.tree.source_span()))
+        if not world.damaged:
+            world.sink.report(errors.no_model(world.tree.source_span()))
         return None
     lowerer = world.lowerer(training)
     scope = Scope("model", world.scope)
     scope.names["batch"] = Binding(symbol("batch"))
     lowerer.execute(world.model.body, scope)
-    if not lowerer.results:
+    if not lowerer.results and not world.damaged:
         world.sink.report(errors.no_results(world.model))
     outputs = [
         Output(name, arg.value.value.ref)
@@ -73,6 +74,8 @@ def check_pair(world: World, train: Lowered, evaluate: Lowered) -> None:
         known = train.variables.get(path)
         if known is None or known.tensor.type != variable.tensor.type:
             world.sink.report(errors.differs_in_evaluation(path, variable.span))
+    if world.sink.errors:
+        return  # what spoiled a statement is told; what it would have used is not known
     used = train.lowerer.used | evaluate.lowerer.used
     for lowerer in (train.lowerer, evaluate.lowerer):
         for span, name in lowerer.bound.items():
@@ -85,7 +88,7 @@ def check_pair(world: World, train: Lowered, evaluate: Lowered) -> None:
 def _check_inputs(world: World, train: Lowered, evaluate: Lowered) -> None:
     needed = _needed_inputs(train.graph) | _needed_inputs(evaluate.graph)
     for name, arg in train.lowerer.inputs.items():
-        if name not in needed and arg.value is not POISON and not world.sink.errors:
+        if name not in needed and arg.value is not POISON:
             world.sink.report(errors.unused_input(name, arg.span))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +14,7 @@ from flowc.diagnostic import Sink
 from flowc.lower import errors
 from flowc.lower.builtins import BUILTINS
 from flowc.lower.scope import Binding, Scope
-from flowc.lower.values import BlockFunction, OptimizerFunction, ScheduleFunction
+from flowc.lower.values import POISON, BlockFunction, OptimizerFunction, ScheduleFunction
 from flowc.source import LIBRARY, Source
 from flowc.syntax import tree as t
 
@@ -35,6 +35,7 @@ class Modules:
     define_hyper: Callable[[t.Hyper, Scope], None]
     loaded: dict[str, Scope] = field(default_factory=dict)
     loading: list[str] = field(default_factory=list)
+    lost: dict[str, frozenset[str]] = field(default_factory=dict)  # by module, of damaged texts
 
     def scope_of(self, tree: t.Tree) -> Scope:
         """The names that the items of a file define or import; the library lies behind them."""
@@ -78,19 +79,21 @@ class Modules:
 
     def _import(self, item: t.Import, importer: Source, scope: Scope) -> None:
         module = self._library_file(item) if item.library else self._file(item, importer)
-        if module is None:
-            return
         for imported in item.names:
-            name = imported.name.text
-            if name not in module.names:
-                self.sink.report(errors.not_in_module(imported.name, item.module, module.names))
-                continue
             alias = imported.alias or imported.name
             if alias.text in scope.names:
                 self.sink.report(errors.defined_twice(alias, scope.names[alias.text]))
                 continue
-            found = module.names[name]
-            scope.names[alias.text] = Binding(found.value, alias.span, "import")
+            value = POISON if module is None else self._imported(item, imported.name, module)
+            scope.names[alias.text] = Binding(value, alias.span, "import")
+
+    def _imported(self, item: t.Import, name: t.Name, module: Scope) -> Any:
+        if name.text in module.names:
+            return module.names[name.text].value
+        if name.text not in self.lost.get(item.module, ()):
+            home = library_index().get(name.text) if item.library else None
+            self.sink.report(errors.not_in_module(name, item.module, module.names, home))
+        return POISON
 
     def _library_file(self, item: t.Import) -> Scope | None:
         name = item.module.removeprefix("std.")
@@ -117,9 +120,16 @@ class Modules:
             if source is None:
                 return None
             self.loading.append(key)
-            self.loaded[key] = self.scope_of(self.parse(source, self.sink))
+            tree = self.parse(replace(source, name=_beside(importer, item.module)), self.sink)
+            self.lost[item.module] = tree.lost
+            self.loaded[key] = self.scope_of(tree)
             self.loading.pop()
         return self.loaded[key]
+
+
+def _beside(importer: Source, module: str) -> str:
+    """What an imported file is called in messages: as the importer is, by the same way."""
+    return (Path(importer.name).parent / module).as_posix()
 
 
 @dataclass

@@ -13,7 +13,7 @@ from flowc.syntax import tree as t
 
 def check_place(world: World, paths: Iterable[str]) -> None:
     """Holds every pattern of the place section against what the model has."""
-    if world.place is None or world.model is None:
+    if world.place is None or world.model is None or world.damaged:
         return
     parameters = sorted(paths)
     everything = parameters + sorted(bindings(world.model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowc.lower import errors
@@ -14,18 +14,19 @@ from flowc.lower.values import POISON, Arg, Configured, DataSource, OptimizerFun
 from flowc.lower.world import World
 from flowc.source import Span
 from flowc.syntax import tree as t
+from flowc.syntax.walk import children
 
 
 @dataclass(frozen=True)
 class Freeze:
     """Path patterns whose parameters do not learn, and those that do all the same.
 
-    `span` is where the setting is written.
+    `places` are where the patterns are written.
     """
 
     patterns: tuple[str, ...]
     exceptions: tuple[str, ...] = ()
-    span: Span | None = None
+    places: Mapping[str, Span] = field(default_factory=dict)
 
     def covers(self, path: str) -> bool:
         return any(matches(p, path) for p in self.patterns) and not any(
@@ -73,6 +74,11 @@ def _positive(value: Any) -> Any:
     return float(value) if good else POISON
 
 
+def _is_optimizer(value: Any) -> bool:
+    function = value.function if isinstance(value, Configured) else value
+    return isinstance(function, OptimizerFunction)
+
+
 def _freeze(value: Any) -> Any:
     if isinstance(value, Freeze):
         return value
@@ -92,7 +98,7 @@ SETTINGS: dict[str, Kind] = {
     "validate": Kind("data", lambda v: v if isinstance(v, DataSource) else POISON),
     "optimizer": Kind(
         "an optimizer such as adam(lr = 1e-3)",
-        lambda v: v if isinstance(v, (OptimizerFunction, Configured)) else POISON),
+        lambda v: v if _is_optimizer(v) else POISON),
     "batch": COUNT,
     "epochs": COUNT,
     "steps": COUNT,
@@ -115,18 +121,23 @@ def lower_settings(world: World, declared: Mapping[str, DataDecl]) -> TrainSetti
     if values is None:
         return None
     if "data" not in values:
-        world.sink.report(errors.no_data(world.train))
+        if "data" not in world.tree.lost:
+            world.sink.report(errors.no_data(world.train))
         return None
     for key in ("data", "validate"):
         if key in values:
             values[key] = _declaration(values[key], declared)
+            if values[key] is None:
+                world.sink.report(errors.undeclared_data(key, spans[key]))
+                return None
     if "epochs" in values and "steps" in values:
         world.sink.report(errors.both_lengths(spans["epochs"], spans["steps"]))
         return None
     if "epochs" not in values and "steps" not in values:
         values["epochs"] = 1
     return TrainSettings(
-        **{"validate": None, **values, "optimizer": _optimizer(world, values.get("optimizer"))})
+        **{"validate": None, **values,
+           "optimizer": _optimizer(world, values.get("optimizer"), spans.get("optimizer"))})
 
 
 def _values(world: World, scope: Scope) -> tuple[dict[str, Any] | None, dict[str, Span]]:
@@ -151,12 +162,25 @@ def _values(world: World, scope: Scope) -> tuple[dict[str, Any] | None, dict[str
             arg = Arg(_evaluate(lowerer, expr, scope), expr.span)
             value = arg.value if arg.value is POISON else SETTINGS[key.text].accepts(arg.value)
             if isinstance(value, Freeze):
-                value = replace(value, span=expr.span)
+                patterns = (*value.patterns, *value.exceptions)
+                value = replace(value, places=dict.fromkeys(patterns, expr.span) | _texts(expr))
             if value is POISON and arg.value is not POISON:
                 world.sink.report(errors.setting_kind(key, SETTINGS[key.text].words, arg))
             good = good and value is not POISON
             values[key.text], spans[key.text] = value, expr.span
     return (values if good else None), spans
+
+
+def _texts(expr: t.Expr) -> dict[str, Span]:
+    """Where each quoted text below an expression stands."""
+    found: dict[str, Span] = {}
+    pending: list[Any] = [expr]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, t.String):
+            found[node.value] = node.span
+        pending.extend(children(node))
+    return found
 
 
 def _replaced(key: str, overridden: Mapping[str, t.Expr]) -> bool:
@@ -176,13 +200,13 @@ def _evaluate(lowerer: Any, expr: t.Expr, scope: Scope) -> Any:
     return Freeze(patterns, exceptions)
 
 
-def _declaration(source: DataSource, declared: Mapping[str, DataDecl]) -> DataDecl:
+def _declaration(source: DataSource, declared: Mapping[str, DataDecl]) -> DataDecl | None:
     """The `data` item behind a value, with the transforms that the setting added."""
-    item = next(d for d in declared.values() if d.source.span == source.span)
-    return DataDecl(item.name, source, item.fields, item.span)
+    item = next((d for d in declared.values() if d.source.span == source.span), None)
+    return item and DataDecl(item.name, source, item.fields, item.span)
 
 
-def _optimizer(world: World, value: Any) -> Configured:
+def _optimizer(world: World, value: Any, span: Span | None) -> Configured:
     """The optimizer; plain `sgd` where none is named, and `adam` without brackets is `adam()`."""
     if isinstance(value, Configured):
         return value
@@ -191,11 +215,10 @@ def _optimizer(world: World, value: Any) -> Configured:
         found = world.modules.library().find("sgd")
         assert found is not None
         value = found.value
-    return Configured(value, {}, world.train.span)
+    return Configured(value, {}, span or world.train.span)
 
 
 def check_freeze(world: World, freeze: Freeze, parameters: Sequence[str]) -> None:
     """Every pattern must cover a parameter."""
-    assert freeze.span is not None
     for pattern in unmatched((*freeze.patterns, *freeze.exceptions), parameters):
-        world.sink.report(errors.freezes_nothing(freeze.span, pattern, parameters))
+        world.sink.report(errors.freezes_nothing(freeze.places[pattern], pattern, parameters))

@@ -266,6 +266,8 @@ def _declared_dim(lw: Lowerer, expr: Any, scope: Scope) -> Dim | None:
         lw.report(errors.open_shape(expr.span))
         return None
     if isinstance(expr, t.Name) and scope.find(expr.text) is None:
+        if expr.text in lw.lost:
+            return None
         lw.report(errors.unbound_dimension(expr, scope.visible()))
         return None
     name = expr.name.text if isinstance(expr, t.NamedDim) else None

@@ -20,6 +20,7 @@ from flowc.lower.values import (
 from flowc.lower.variables import declare_variable, set_next
 from flowc.syntax import tree as t
 from flowc.syntax.names import names_in
+from flowc_runtime.types import FLOATS
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -146,7 +147,7 @@ def _input(lw: Lowerer, statement: t.Input, scope: Scope) -> None:
         return
     if name in ("seed", "step"):
         lw.report(errors.reserved_name(statement.name))
-        return
+        type_ = None
     value: Any = POISON
     if type_ is not None:
         lw.builder.origin = lw.origin(statement.span)
@@ -173,6 +174,9 @@ def _result(lw: Lowerer, statement: t.Output | t.Metric | t.Loss, scope: Scope) 
     if isinstance(statement, (t.Loss, t.Metric)) and isinstance(arg.value, Tensor):
         if arg.value.type.rank:
             lw.report(errors.not_scalar(statement, arg))
+            arg = Arg(POISON, arg.span)
+        elif isinstance(statement, t.Loss) and arg.value.type.dtype not in FLOATS:
+            lw.report(errors.loss_dtype(arg))
             arg = Arg(POISON, arg.span)
     lw.results[key] = arg
     if isinstance(statement, (t.Output, t.Metric)):

@@ -51,6 +51,8 @@ def lower_update(
     updates = list(differentiated.updates)
     for path, gradient in clipped.items():
         updates += _update(lw, settings.optimizer, path, gradient, step, arguments)
+        if lw.budget.complaints:
+            break  # the other parameters would say the same
     outputs = [o for o in differentiated.outputs if not o.name.startswith("gradient.")]
     return lw.builder.finish(outputs, updates), initial_graph(lw)
 
@@ -190,7 +192,7 @@ def _update(
         run.execute(definition.body)
     changed = {u.variable for u in run.updates}
     if parameter.tensor.value.ref.node not in changed and not lw.sink.errors:
-        lw.report(errors.optimizer_sets_nothing(optimizer.span, definition.name.text))
+        lw.report(errors.optimizer_sets_nothing(definition, optimizer.span))
     return run.updates
 
 

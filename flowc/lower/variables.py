@@ -122,7 +122,7 @@ def set_next(lw: Lowerer, statement: t.Next, scope: Scope) -> None:
     found = scope.find(name)
     value = lw.arg(statement.value, scope)
     if found is None or found.noun != "state" or not isinstance(found.value, Tensor):
-        if found is None or found.value is not POISON:
+        if name not in lw.lost if found is None else found.value is not POISON:
             lw.report(errors.next_of_no_state(statement, found))
         return
     if found.span is not None:

@@ -10,12 +10,13 @@ from typing import Any
 from flowc.diagnostic import Sink
 from flowc.lower import errors
 from flowc.lower.calls import is_poisoned
+from flowc.lower.elsewhere import Binders
 from flowc.lower.lowerer import Lowerer
 from flowc.lower.modules import Modules, Parse, Read
 from flowc.lower.scope import Binding, Scope
 from flowc.lower.signature import convert
 from flowc.lower.values import POISON, Arg
-from flowc.source import Source
+from flowc.source import Source, Span
 from flowc.syntax import tree as t
 
 KINDS = ("int", "float", "bool", "str")
@@ -35,8 +36,14 @@ class World:
     place: t.Place | None = None
     data: dict[str, t.Data] = field(default_factory=dict)
 
+    damaged: bool = False  # the text has mistakes: what is missing may stand in a part of it
+
+    def __post_init__(self) -> None:
+        self.binders = Binders(self.tree)
+
     def lowerer(self, training: bool) -> Lowerer:
-        return Lowerer(self.sink, training, self.modules.library())
+        library, lost = self.modules.library(), self.tree.lost
+        return Lowerer(self.sink, training, library, self.binders, lost)
 
 
 def open_world(
@@ -44,12 +51,13 @@ def open_world(
     defines: Mapping[str, str],
 ) -> World:
     """Resolves imports, evaluates hyperparameters, and sorts the items of the file."""
-    given = parse_defines(defines, parse, sink)
+    damaged = bool(sink.errors)
+    given = parse_defines(tree, defines, parse, sink)
     evaluator = _HyperEvaluator(sink, given, tree.source)
     modules = Modules(parse, read, sink, root, evaluator.define)
-    evaluator.lowerer = Lowerer(sink, False, modules.library())
+    evaluator.lowerer = Lowerer(sink, False, modules.library(), Binders(tree), tree.lost)
     scope = modules.scope_of(tree)
-    world = World(tree, sink, modules, scope, given)
+    world = World(tree, sink, modules, scope, given, damaged=damaged)
     for item in tree.items:
         match item:
             case t.Model() | t.Train() | t.Place():
@@ -63,11 +71,18 @@ def open_world(
     return world
 
 
-def parse_defines(defines: Mapping[str, str], parse: Parse, sink: Sink) -> dict[str, t.Expr]:
-    """Each value read as an expression of the language; a bare word stays a text."""
+def parse_defines(
+    tree: t.Tree, defines: Mapping[str, str], parse: Parse, sink: Sink
+) -> dict[str, t.Expr]:
+    """Each value read as an expression of the language; one for a `str` needs no quotes."""
+    texts = {i.name.text for i in tree.items if isinstance(i, t.Hyper) and i.type.text == "str"}
     parsed: dict[str, t.Expr] = {}
     for name, text in defines.items():
-        source = Source(f"-D {name}", f"train {{ value = {text} }}\n")
+        source = Source(f"-D {name}", f"train {{\nvalue =\n{text}\n}}\n")  # the value has its line
+        if name in texts and not text.startswith('"'):
+            start = source.text.index("=") + 2
+            parsed[name] = t.String(Span(source, start, start + len(text)), text)
+            continue
         items = parse(source, sink).items
         if items and isinstance(items[0], t.Train) and items[0].settings:
             parsed[name] = items[0].settings[0].value
@@ -113,8 +128,6 @@ class _HyperEvaluator:
             self.sink.report(errors.hyper_kind(item.type, KINDS))
             return POISON
         expr = override if override is not None else item.default
-        if kind == "str" and isinstance(override, t.Name):
-            return self._checked(item, Arg(override.text, override.span), scope)
         arg = self.lowerer.arg(expr, scope)
         if arg.value is POISON:
             return POISON

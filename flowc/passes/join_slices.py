@@ -14,7 +14,7 @@ from flowc.graph.graph import Graph, Node
 from flowc.graph.walk import has_op, in_bodies
 from flowc.passes.constants import node_of
 
-MAX_TERMS = 256  # of a sum that is looked at
+MAX_TERMS = 64  # of a sum that is looked at, so that long sums take no quadratic time
 
 
 @dataclass(frozen=True)

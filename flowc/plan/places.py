@@ -83,14 +83,13 @@ def _contiguous_start(node: Node, operand: TensorType) -> int | None:
 
     That is so where all axes before one are cut to a single index, and all after it are whole.
     """
-    shape, ranges = node.type.sizes, ("starts", "stops", "steps")
+    shape, starts, steps = node.type.sizes, node.attrs["starts"], node.attrs["steps"]
     start, stride, cut = 0, operand.storage.itemsize, False
     for axis in reversed(range(operand.rank)):
         size = operand.sizes[axis]
-        first, _, step = slice(*(node.attrs[k][axis] for k in ranges)).indices(size)
-        if (cut and shape[axis] != 1) or (step != 1 and shape[axis] != 1):
+        if shape[axis] != 1 and (cut or steps[axis] != 1):
             return None
         cut = cut or shape[axis] != size
-        start += first * stride
+        start += starts[axis] * stride
         stride *= size
     return start if node.type.size else None

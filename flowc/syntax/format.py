@@ -5,7 +5,8 @@ from __future__ import annotations
 from flowc.diagnostic import Sink
 from flowc.source import Source
 from flowc.syntax.parse import parse
-from flowc.syntax.style.writer import BREAK, Writer
+from flowc.syntax.style.flat import BREAK
+from flowc.syntax.style.writer import Writer
 from flowc.syntax.tree import Tree
 
 

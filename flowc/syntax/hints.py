@@ -17,6 +17,8 @@ DEFINERS = frozenset({"def", "fn", "func", "function", "fun", "proc"})
 LOOPS = frozenset({"for", "while", "loop", "foreach"})
 CLASSES = frozenset({"class", "struct", "module", "network"})
 _CONDITIONAL = frozenset({"IF", "ASSERT", "REPEAT", "RETURN", "YIELD"})
+# What has a type, and how one may look.
+_TYPED = {"INPUT": "f32[batch, 4]", "PARAM": "f32[4, 4] = glorot", "HYPER": "int = 8"}
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,12 @@ def _comment(at: Situation) -> Hint | None:
 def _comparison(at: Situation) -> Hint | None:
     if at.found.type != "EQUAL":
         return None
+    if at.head.type in _CONDITIONAL and at.before is at.head:
+        return f"`{at.head.text}` is a word of the language and cannot be a name", None
     if at.head.type in _CONDITIONAL or any(t.type == "EQUAL" for t in at.tokens[:-1]):
         return "to compare, write `==`", Fix(at.found.span, "==")
+    if at.head.type in _TYPED and len(at.tokens) == 3 and "COLON" in at.accepted:
+        return f"write its type: `{at.head.text} {at.tokens[1].text}: {_TYPED[at.head.type]}`", None
     if at.before and at.before.type in ("RSQB", "NAME") and len(at.tokens) > 3:
         return "only names are bound: `x = ...`", None
     return None
@@ -86,6 +92,8 @@ def _comparison(at: Situation) -> Hint | None:
 def _colon(at: Situation) -> Hint | None:
     if at.found.type != "COLON":
         return None
+    if "EQUAL" in at.accepted and at.before and at.before.type == "NAME" and len(at.tokens) > 3:
+        return f"an argument is named with `=`: `{at.before.text} = ...`", Fix(at.found.span, " =")
     if at.head.type in ("IF", "REPEAT", "MODEL", "BLOCK", "TRAIN", "SCAN") or _is_else(at):
         return "a body stands in braces: `{ ... }`", Fix(at.found.span, " {")
     if len(at.tokens) == 2 and "COMMA" not in at.accepted:
@@ -107,6 +115,8 @@ def _reserved(at: Situation) -> Hint | None:
 
 
 def _misplaced_item(at: Situation) -> Hint | None:
+    if at.found is at.head and "RBRACE" in at.accepted and "RETURN" not in at.accepted:
+        return f"a setting is written `{at.found.text} = ...`", None
     if at.found is at.head and at.found.type == ITEMS.get(at.found.text):
         return f"`{at.found.text}` stands outside of all braces", None
     return None
@@ -122,8 +132,8 @@ def _bare_point(at: Situation) -> Hint | None:
     before, found = at.before, at.found
     if before and before.type == "DOT" and found.type == "INT":
         return f"write `0.{found.text}`", None
-    if before and found.type == "DOT" and before.type == "INT":
-        return f"write `{before.text}.0`", None
+    if before and before.type == "DOT" and len(at.tokens) > 2 and at.tokens[-3].type == "INT":
+        return f"write `{at.tokens[-3].text}.0`", None
     if found.type == "DOT" and "NAME" in at.accepted:
         return "a number has a digit before its point: `0.5`", None
     return None
@@ -138,6 +148,31 @@ def _value_without_name(at: Situation) -> Hint | None:
 def _fields_of_data(at: Situation) -> Hint | None:
     if at.head.type == "DATA" and "ARROW" in at.accepted:
         return "`-> (image, label)` names what an example consists of", None
+    return None
+
+
+def _type(at: Situation) -> Hint | None:
+    if at.head.type not in _TYPED or len(at.tokens) < 3:
+        return None
+    sample = f"`{at.head.text} {at.tokens[1].text}: {_TYPED[at.head.type]}`"
+    if at.found.type == "_END" and "COLON" in at.accepted:
+        return f"it has a type: {sample}", None
+    if at.found.type == "LSQB" and at.before and at.before.type == "COLON":
+        return f"a type starts with the dtype: {sample}", None
+    if at.found.type == "LPAR" and "LSQB" in at.accepted:
+        return f"dimensions stand in square brackets: {sample}", None
+    return None
+
+
+def _order_of_scan(at: Situation) -> Hint | None:
+    if any(token.type == "SCAN" for token in at.tokens) and {"OVER", "AS"} & set(at.accepted):
+        return "the order is: `scan x over time as xt carry (h = ...) { ... }`", None
+    return None
+
+
+def _conditional_value(at: Situation) -> Hint | None:
+    if at.found.type == "IF" and at.found is not at.head:
+        return "`if` is a statement: `if c { y = a }`; `where(c, a, b)` is a value", None
     return None
 
 
@@ -158,5 +193,8 @@ _JUDGES: tuple[Callable[[Situation], Hint | None], ...] = (
     _bare_point,
     _value_without_name,
     _fields_of_data,
+    _type,
+    _order_of_scan,
+    _conditional_value,
     _two_values,
 )

@@ -50,9 +50,19 @@ def parse(source: Source, sink: Sink) -> Tree:
 def _tree(source: Source, report: Report) -> Tree:
     _refuse_newer(source)
     tokens, comments = tokenize(source, report)
-    items = Parsing(arrange(tokens, report), report).items()
-    sound = tuple(item for item in items if _is_sound(item, items, report))
-    return Tree(source, sound, tuple(comments))
+    parsing = Parsing(arrange(tokens, report), report)
+    items = parsing.items()
+    sound: list[Item] = []
+    for item in items:
+        if _is_sound(item, items, report):
+            sound.append(item)
+        else:
+            parsing.lost.update(t.text for t in tokens if _within(t.span, item.span))
+    return Tree(source, tuple(sound), tuple(comments), frozenset(parsing.lost))
+
+
+def _within(a: Span, b: Span) -> bool:
+    return b.start <= a.start and a.end <= b.end
 
 
 def _refuse_newer(source: Source) -> None:

@@ -31,6 +31,7 @@ class Parsing:
         self.report = report
         self.automaton = Automaton(tables())
         self.statements: list[_Statement | None] = [None]  # None: before the first token of one
+        self.lost: set[str] = set()  # names in statements that were dropped
 
     def items(self) -> Any:
         """What the grammar makes of the whole text."""
@@ -73,7 +74,9 @@ class Parsing:
         start = index if statement is None else statement.start
         end = self._end_of_statement(index)
         known = statement is not None and statement.spoiled
-        if not known and not any(token.made for token in self.tokens[start : end + 1]):
+        dropped = self.tokens[start : end + 1]
+        self.lost.update(token.text for token in dropped if token.text.isidentifier())
+        if not known and not any(token.made for token in dropped):
             self.report(complaint)
         if statement is not None:
             self.automaton.wind_back(statement.height)

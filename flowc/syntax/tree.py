@@ -502,11 +502,16 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A whole file. Comments are kept aside, in order, for the formatter."""
+    """A whole file. Comments are kept aside, in order, for the formatter.
+
+    `lost` are the names in statements that were dropped for a mistake in their text: that one of
+    them is not bound is no mistake of its own.
+    """
 
     source: Source
     items: tuple[Item, ...]
     comments: tuple[Comment, ...]
+    lost: frozenset[str] = frozenset()
 
     def source_span(self) -> Span:
         """The first character: where to point when something is missing from the whole file."""

@@ -1,8 +1,11 @@
 """The grammar of `.flow` texts, for the compiler and for editors."""
 
-from importlib.resources import files
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+TABLES = FOLDER / "tables.json"  # made from the grammar
 
 
 def grammar() -> str:
     """The text of `flow.lark`."""
-    return files(__name__).joinpath("flow.lark").read_text("utf-8")
+    return (FOLDER / "flow.lark").read_text("utf-8")

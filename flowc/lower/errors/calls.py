@@ -7,7 +7,8 @@ from typing import Any
 
 from flowc.diagnostic import Diagnostic, Label
 from flowc.lower.errors.names import suggest
-from flowc.lower.values import Arg, LayerInstance, describe
+from flowc.lower.errors.words import counted, shown, spelt
+from flowc.lower.values import Arg, LayerInstance, describe, is_dtype
 from flowc.source import Span
 from flowc.syntax import tree as t
 
@@ -19,11 +20,17 @@ KIND_WORDS = {
 
 
 def not_callable(span: Span, value: Any) -> Diagnostic:
-    return Diagnostic("not-a-function", f"{describe(value)} cannot be called", Label(span))
+    return Diagnostic(
+        "not-a-function", f"{describe(value)} cannot be called", Label(span),
+        help=f"to convert, write cast(x, {value})" if is_dtype(value) else None,
+    )
 
 
-def argument_twice(name: t.Name) -> Diagnostic:
-    return Diagnostic("wrong-arguments", f"`{name.text}` is given twice", Label(name.span))
+def argument_twice(name: t.Name, before: Span) -> Diagnostic:
+    return Diagnostic(
+        "wrong-arguments", f"`{name.text}` is given twice", Label(name.span),
+        others=(Label(before, "first here"),),
+    )
 
 
 def given_twice(function: str, name: str, span: Span, before: Span) -> Diagnostic:
@@ -35,18 +42,21 @@ def given_twice(function: str, name: str, span: Span, before: Span) -> Diagnosti
 
 def too_many_arguments(function: str, most: int, given: Sequence[Arg], span: Span) -> Diagnostic:
     return Diagnostic(
-        "wrong-arguments", f"`{function}` takes {most} argument{'s' * (most != 1)}, "
+        "wrong-arguments", f"`{function}` takes {counted(most, 'argument')}, "
         f"but gets {len(given)}", Label(given[most].span),
-        help="in a pipe the left side is the first argument",
+        others=(Label(given[0].span, "this is its first one: it is piped in"),)
+        if given[0].span.end <= span.start else (),
     )
 
 
 def unknown_argument(function: str, name: str, span: Span, known: Iterable[str]) -> Diagnostic:
     known = list(known)
-    help_, _ = suggest(name, known, span)
+    written = Span(span.source, span.start, span.start + len(name))
+    help_, fix = suggest(name, known, written)
     return Diagnostic(
-        "wrong-arguments", f"`{function}` has no parameter `{name}`", Label(span),
+        "wrong-arguments", f"`{function}` has no parameter `{shown(name)}`", Label(span),
         notes=(f"it has {', '.join(known)}",) if known else (), help=help_,
+        fix=fix if written.text == name else None,
     )
 
 
@@ -93,10 +103,12 @@ def no_return(definition: t.Block, span: Span) -> Diagnostic:
 
 
 def wrong_result_count(definition: t.Block, result: Arg, count: int) -> Diagnostic:
+    promised = len(definition.results)
     return Diagnostic(
-        "wrong-count", f"`{definition.name.text}` promises {len(definition.results)} results, "
+        "wrong-count", f"`{definition.name.text}` promises {counted(promised, 'result')}, "
         f"but returns {count}", Label(result.span),
-        others=(Label(definition.results[0].span, "promised here"),),
+        others=(Label(definition.results[0].span.to(definition.results[-1].span),
+                      "promised here"),),
     )
 
 
@@ -115,10 +127,14 @@ def layer_of_no_block(statement: t.Layer, value: Any) -> Diagnostic:
     )
 
 
-def no_attributes(expr: t.Attribute, value: Any) -> Diagnostic:
+def no_attributes(expr: t.Attribute, value: Any, is_function: bool) -> Diagnostic:
+    """`is_function`: whether a function of that name could be called instead."""
+    name = shown(expr.name.text)
+    help_ = "only a `layer` has parameters to be named like this"
+    if is_function:
+        help_ = f"functions are called as {name}({spelt(expr.value.span) or 'x'})"
     return Diagnostic(
-        "no-attribute", f"{describe(value)} has no `.{expr.name.text}`", Label(expr.span),
-        help="only a `layer` has parameters to be named like this",
+        "no-attribute", f"{describe(value)} has no `.{name}`", Label(expr.span), help=help_,
     )
 
 
@@ -128,7 +144,8 @@ def no_such_parameter(expr: t.Attribute, layer: LayerInstance, known: list[str])
         help_ = "a layer has its parameters once it was applied; apply it before"
     return Diagnostic(
         "no-attribute", f"the layer has no parameter `{expr.name.text}`", Label(expr.name.span),
-        others=(Label(layer.span, "the layer"),), help=help_, fix=fix,
+        others=(Label(layer.span, "the layer"),),
+        notes=(f"it has {', '.join(known)}",) if known else (), help=help_, fix=fix,
     )
 
 

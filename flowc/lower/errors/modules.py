@@ -10,8 +10,13 @@ from flowc.lower.errors.names import suggest
 from flowc.syntax import tree as t
 
 
-def not_in_module(name: t.Name, module: str, known: Iterable[str]) -> Diagnostic:
+def not_in_module(
+    name: t.Name, module: str, known: Iterable[str], home: str | None
+) -> Diagnostic:
+    """`home` is the file of the library that does define the name."""
     help_, fix = suggest(name.text, known, name.span)
+    if home is not None:
+        help_, fix = f"std.{home} defines it; the everyday names need no import", None
     return Diagnostic(
         "unknown-import", f"`{module}` defines no `{name.text}`", Label(name.span),
         help=help_, fix=fix,

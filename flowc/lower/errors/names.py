@@ -2,46 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from flowc.diagnostic import Diagnostic, Fix, Label, nearest
+from flowc.lower.errors.words import shown
 from flowc.lower.scope import Binding
 from flowc.source import Span
 from flowc.syntax import tree as t
 
-# What people coming from other frameworks write, and what it is called here.
+if TYPE_CHECKING:
+    from flowc.lower.elsewhere import Elsewhere
+
+# What people coming from other frameworks write, without capitals and `_`, and what it is here.
 ALIASES = {
-    "Dense": "dense", "Linear": "dense", "linear": "dense", "fc": "dense", "Conv2d": "conv2d",
-    "Conv2D": "conv2d", "ReLU": "relu", "Relu": "relu", "Softmax": "softmax", "GELU": "gelu",
-    "Dropout": "dropout", "Embedding": "embedding", "LayerNorm": "layer_norm",
-    "BatchNorm": "batch_norm", "BatchNorm2d": "batch_norm", "MaxPool2d": "max_pool",
-    "maxpool": "max_pool", "avgpool": "avg_pool", "xent": "cross_entropy",
-    "softmax_xent": "cross_entropy", "bce": "binary_cross_entropy", "concatenate": "concat",
-    "cat": "concat", "astype": "cast", "Adam": "adam", "SGD": "sgd", "power": "pow",
-    "float32": "f32", "float": "f32", "float64": "f64", "int32": "i32", "int64": "i64",
-    "double": "f64", "long": "i64", "byte": "u8", "float16": "f16",
-    "uint8": "u8", "int": "i32", "half": "f16", "bfloat16": "bf16", "gather": "lookup",
-    "None": "false", "True": "true", "False": "false",
-}
+    "linear": "dense", "fc": "dense", "fullyconnected": "dense", "conv": "conv2d",
+    "convolution2d": "conv2d", "batchnorm1d": "batch_norm", "batchnorm2d": "batch_norm",
+    "batchnormalization": "batch_norm", "layernormalization": "layer_norm",
+    "maxpool2d": "max_pool", "maxpooling2d": "max_pool", "avgpool2d": "avg_pool",
+    "averagepooling2d": "avg_pool", "globalaveragepooling2d": "global_avg_pool",
+    "xent": "cross_entropy", "softmaxxent": "cross_entropy", "crossentropyloss": "cross_entropy",
+    "sparsecategoricalcrossentropy": "cross_entropy", "nllloss": "cross_entropy",
+    "bce": "binary_cross_entropy", "bceloss": "binary_cross_entropy",
+    "bcewithlogitsloss": "binary_cross_entropy", "mseloss": "mse", "meansquarederror": "mse",
+    "smoothl1loss": "huber", "huberloss": "huber", "lstmcell": "lstm_cell", "grucell": "gru_cell",
+    "multiheadattention": "attention", "selfattention": "attention", "swish": "silu",
+    "concatenate": "concat", "cat": "concat", "astype": "cast", "power": "pow", "view": "reshape",
+    "gather": "lookup", "takealong": "pick", "arange": "iota", "unsqueeze": "expand",
+    "expanddims": "expand", "reducemean": "mean", "reducesum": "sum", "matmul": "@",
+    "float": "f32", "float32": "f32", "double": "f64", "float64": "f64", "half": "f16",
+    "float16": "f16", "bfloat16": "bf16", "int": "i32", "int32": "i32", "long": "i64",
+    "int64": "i64", "int8": "i8", "byte": "u8", "uint8": "u8", "boolean": "bool",
+    "units": "width", "outfeatures": "width", "features": "width", "dim": "width",
+    "outchannels": "filters", "channels": "filters", "kernelsize": "size", "poolsize": "size",
+    "strides": "stride", "usebias": "bias", "p": "rate", "droprate": "rate", "axis": "over",
+    "dims": "over", "keepdims": "keep", "keepdim": "keep", "numheads": "heads",
+    "learningrate": "lr", "batchsize": "batch", "epoch": "epochs", "step": "steps",
+    "separator": "delimiter", "seperator": "delimiter", "sep": "delimiter",
+    "numembeddings": "rows", "embeddingdim": "width", "numclasses": "classes",
+}  # fmt: skip
 
 
 def suggest(name: str, known: Iterable[str], span: Span) -> tuple[str | None, Fix | None]:
     """A help line and a fix for a misspelt name."""
     names = set(known)
-    alias = ALIASES.get(name)
-    near = alias if alias in names else nearest(name, sorted(names))
+    plain = name.replace("_", "").lower()
+    near = next((k for k in (ALIASES.get(plain), ALIASES.get(name)) if k in names), None)
+    near = near or nearest(name, sorted(names))
     if near is None:
         return None, None
     return f"did you mean `{near}`?", Fix(span, near)
 
 
-def unknown_name(name: t.Name, known: Iterable[str]) -> Diagnostic:
+def unknown_name(name: t.Name, known: Iterable[str], there: Elsewhere | None) -> Diagnostic:
+    """`there` is where the name is bound after all."""
+    if there is not None:
+        return _bound_elsewhere(name, there)
     help_, fix = suggest(name.text, known, name.span)
     return Diagnostic(
-        "unknown-name", f"nothing is called `{name.text}` here", Label(name.span),
+        "unknown-name", f"nothing is called `{shown(name.text)}` here", Label(name.span),
         help=help_, fix=fix,
     )
+
+
+def _bound_elsewhere(name: t.Name, there: Elsewhere) -> Diagnostic:
+    text = shown(name.text)
+    at, mark = Label(name.span), Label(there.span, f"`{text}` is bound here")
+    if not _within(name.span, there.item.span) and not isinstance(there.item, t.Hyper):
+        return Diagnostic(
+            "unknown-name", f"`{text}` belongs to the {there.owner} and is not known here", at,
+            others=(mark,),
+            help="a block knows its parameters and the file's items: pass it as an argument",
+        )
+    if there.within is not None and not _within(name.span, there.within.span):
+        return Diagnostic(
+            "unknown-name", f"`{text}` is only bound inside of this `{there.word}`", at,
+            others=(mark,), help=f"bind `{text}` before the `{there.word}` too"
+            if there.word != "scan" else "the body gives values to the outside with `yield`",
+        )
+    return Diagnostic(
+        "used-before-definition", f"`{text}` is used before it is defined", at,
+        others=(Label(there.span, "defined here"),),
+        help="a text is read from top to bottom: move the definition up",
+    )
+
+
+def _within(a: Span, b: Span) -> bool:
+    return a.source is b.source and b.start <= a.start and a.end <= b.end
 
 
 def unknown_dtype(name: t.Name) -> Diagnostic:
@@ -115,9 +162,10 @@ def unused_input(name: str, span: Span) -> Diagnostic:
     )
 
 
-def no_gradient(path: str, span: Span) -> Diagnostic:
+def no_gradient(paths: Sequence[str], span: Span) -> Diagnostic:
+    others = f" and {len(paths) - 1} more" * (len(paths) > 1)
     return Diagnostic(
-        "no-gradient", f"the loss does not depend on the parameter `{path}`; it will not learn",
+        "no-gradient", f"no gradient reaches the parameter `{paths[0]}`{others}: it will not learn",
         Label(span), severity="warning",
         help="use it in the loss, remove it, or `freeze` it",
     )

@@ -7,12 +7,17 @@ from typing import Any
 
 from flowc.diagnostic import Diagnostic, Label, nearest
 from flowc.lower.errors.names import suggest
+from flowc.lower.errors.words import counted, shown
 from flowc.lower.values import Arg, describe
 from flowc.source import Span
 from flowc.syntax import tree as t
 
 HYPER_WORDS = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`",
                "str": "a text"}
+
+
+OPTIMIZERS_OWN = {"lr": "lr", "learning_rate": "lr", "momentum": "momentum",
+                  "weight_decay": "weight_decay"}
 
 
 def hyper_kind(name: t.Name, kinds: Sequence[str]) -> Diagnostic:
@@ -46,7 +51,7 @@ def _sample(kind: str) -> str:
 def hyper_outside(item: t.Hyper, arg: Arg) -> Diagnostic:
     assert item.choices is not None
     return Diagnostic(
-        "hyper-range", f"`{item.name.text}` = {arg.value} lies outside "
+        "hyper-range", f"{describe(arg.value)} lies outside "
         f"{item.choices.span.text}", Label(arg.span),
         others=(Label(item.choices.span, "the choices"),),
     )
@@ -65,8 +70,10 @@ def unknown_define(name: str, expr: t.Expr, known: Sequence[str]) -> Diagnostic:
 def unknown_setting(key: t.Name, known: Iterable[str], where: str) -> Diagnostic:
     known = sorted(known)
     help_, fix = suggest(key.text, known, key.span)
+    if key.text in OPTIMIZERS_OWN:
+        help_ = f"it belongs to the optimizer: optimizer = adam({OPTIMIZERS_OWN[key.text]} = ...)"
     return Diagnostic(
-        "unknown-setting", f"`{where}` has no setting `{key.text}`", Label(key.span),
+        "unknown-setting", f"`{where}` has no setting `{shown(key.text)}`", Label(key.span),
         notes=(f"it has {', '.join(known)}",), help=help_, fix=fix,
     )
 
@@ -88,6 +95,13 @@ def both_lengths(epochs: Span, steps: Span) -> Diagnostic:
     return Diagnostic(
         "duplicate-name", "the length is set twice, as `epochs` and as `steps`", Label(steps),
         others=(Label(epochs, "first here"),), help="keep one of them",
+    )
+
+
+def undeclared_data(key: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        "wrong-kind", f"`{key}` wants a `data` item, which says what its fields feed", Label(span),
+        help="declare it: data train = ... -> (image, label), and write data = train",
     )
 
 
@@ -123,9 +137,11 @@ def transform_without_data(name: str, span: Span) -> Diagnostic:
 
 
 def wrong_field_count(item: t.Data, count: int) -> Diagnostic:
+    named = len(item.fields)
     return Diagnostic(
-        "wrong-count", f"the source gives {count} field{'s' * (count != 1)}, but "
-        f"{len(item.fields)} are named", Label(item.fields[0].span.to(item.fields[-1].span)),
+        "wrong-count", f"the source gives {counted(count, 'field')}, but {named} "
+        f"{'is' if named == 1 else 'are'} named",
+        Label(item.fields[0].span.to(item.fields[-1].span)),
     )
 
 
@@ -169,9 +185,10 @@ def place_names_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagn
     )
 
 
-def optimizer_sets_nothing(span: Span, name: str) -> Diagnostic:
+def optimizer_sets_nothing(definition: t.Optimizer, used: Span) -> Diagnostic:
     return Diagnostic(
-        "no-return", f"the optimizer `{name}` gives the parameter no next value", Label(span),
+        "no-return", f"the optimizer `{definition.name.text}` gives the parameter no next value",
+        Label(definition.name.span), others=(Label(used, "used here"),),
         help="end it with: next param = param - lr * grad",
     )
 

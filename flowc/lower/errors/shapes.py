@@ -178,6 +178,13 @@ def not_scalar(statement: t.Loss | t.Metric, arg: Arg) -> Diagnostic:
     )
 
 
+def loss_dtype(arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "dtype-mismatch", f"the loss is {arg.value.type}, but only fractions can fall bit by bit",
+        Label(arg.span), help="a loss for classes is mean(cross_entropy(logits, label))",
+    )
+
+
 def shared_with_other_type(
     statement: Any, path: str, known: Variable, wanted: TensorType
 ) -> Diagnostic:

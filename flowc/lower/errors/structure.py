@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flowc.diagnostic import Diagnostic, Label
+from flowc.lower.errors.words import counted
 from flowc.source import Span
 from flowc.syntax import tree as t
 
@@ -40,8 +41,9 @@ def next_twice(statement: t.Next, before: Span) -> Diagnostic:
 
 def scan_items(expr: t.Scan, count: int) -> Diagnostic:
     return Diagnostic(
-        "wrong-count", f"{count} sequences, but {len(expr.items)} names after `as`",
-        Label(expr.items[0].span.to(expr.items[-1].span)),
+        "wrong-count", f"{counted(count, 'sequence')}, but {counted(len(expr.items), 'name')} "
+        "after `as`", Label(expr.items[0].span.to(expr.items[-1].span)),
+        others=(Label(expr.sequences[0].span.to(expr.sequences[-1].span)),),
     )
 
 

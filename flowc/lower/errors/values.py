@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowc.diagnostic import Diagnostic, Label
-from flowc.lower.errors.words import shown, spelt
+from flowc.lower.errors.words import counted, shown, spelt
 from flowc.lower.scope import Binding
 from flowc.lower.values import Arg, Tensor, describe
 from flowc.source import Span
@@ -133,8 +133,8 @@ def bad_count(span: Span, value: Any) -> Diagnostic:
 
 def wrong_unpacking(statement: t.Bind, value: Any) -> Diagnostic:
     return Diagnostic(
-        "wrong-count", f"{len(statement.targets)} names on the left, {describe(value)} on the "
-        "right", Label(statement.value.span),
+        "wrong-count", f"{counted(len(statement.targets), 'name')} on the left, "
+        f"{describe(value)} on the right", Label(statement.value.span),
         others=(Label(statement.targets[0].span.to(statement.targets[-1].span)),),
     )
 
@@ -171,7 +171,7 @@ def no_index(expr: t.Index, value: Any) -> Diagnostic:
 
 def too_many_indices(expr: t.Index, most: int) -> Diagnostic:
     return Diagnostic(
-        "wrong-count", f"{len(expr.items)} indices for {most} dimension{'s' * (most != 1)}",
+        "wrong-count", f"{len(expr.items)} indices for {counted(most, 'dimension')}",
         Label(expr.span),
     )
 

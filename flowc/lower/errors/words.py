@@ -17,3 +17,8 @@ def spelt(span: Span) -> str | None:
     """The author's text, where it is short enough to stand for the thing itself."""
     text = span.text
     return text if 0 < len(text) <= SHORT and "\n" not in text else None
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 name`, `2 names`."""
+    return f"{count} {noun}{'s' * (count != 1)}"

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from flowc.syntax import tree as t
 from flowc.syntax.style.comments import Comments, neat
-from flowc.syntax.style.expressions import EXPRESSIONS
-from flowc.syntax.style.items import ITEMS
+from flowc.syntax.style.flat import BREAK, Flat, pieces
 from flowc.syntax.style.pieces import UP_TO_CLOSER, Braces, Chain, Group, Link, Piece
-from flowc.syntax.style.statements import STATEMENTS
 
 WIDTH = 100
 STEP = 2  # of indentation
-BREAK = "\n"
-
-_WRITERS = {**EXPRESSIONS, **STATEMENTS, **ITEMS}
 
 _LITERALS = (t.Number, t.String, t.Bool)
 _UP_TO_BRACE = re.compile(r"(?:[^#{]|#[^\n]*)*+\{")
@@ -32,51 +27,11 @@ class Writer:
     def __init__(self, tree: t.Tree) -> None:
         self.text = tree.source.text
         self.comments = Comments(tree.source, tree.comments)
+        self.flat = Flat(self.comments)
 
     def node(self, node: Any, column: int, indent: int, tail: int) -> str:
-        flat = self._flat([node], WIDTH - column - tail)
-        return self._spread(_pieces(node), column, indent, tail) if flat is None else flat
-
-    # --- on one line --------------------------------------------------------------------------
-
-    def _flat(self, parts: Sequence[Piece], room: int) -> str | None:
-        """The pieces on one line, or None if that takes more than `room` or cannot be."""
-        texts = []
-        for text in self._flat_texts(parts):
-            room -= len(text)
-            if room < 0 or text == BREAK:
-                return None
-            texts.append(text)
-        return "".join(texts)
-
-    def _flat_texts(self, parts: Sequence[Piece]) -> Iterator[str]:
-        for part in parts:
-            match part:
-                case str():
-                    yield part
-                case Group():
-                    yield BREAK if self.comments.any_between(part.start, part.end) else part.open
-                    for place, item in enumerate(part.items):
-                        yield from self._flat_texts([", ", item] if place else [item])
-                    yield part.close
-                case Chain():
-                    for link in part.links:
-                        yield from self._flat_texts(_of_link(link))
-                case Braces():
-                    yield from self._flat_braces(part)
-                case _ if self.comments.any_between(part.span.start, part.span.end):
-                    yield BREAK
-                case _:
-                    yield from self._flat_texts(_pieces(part))
-
-    def _flat_braces(self, braces: Braces) -> Iterator[str]:
-        """A single statement stays on the line of its braces where the author put it there."""
-        if not braces.statements:
-            yield " {}"
-        elif BREAK in braces.owner.text or len(braces.statements) > 1:
-            yield BREAK
-        else:
-            yield from self._flat_texts([" { ", braces.statements[0], " }"])
+        flat = self.flat.text([node], WIDTH - column - tail)
+        return self._spread(pieces(node), column, indent, tail) if flat is None else flat
 
     # --- over several lines -------------------------------------------------------------------
 
@@ -89,7 +44,7 @@ class Writer:
                 case str():
                     written += part
                 case Group():
-                    flat = self._flat([part], WIDTH - at - rest)
+                    flat = self.flat.text([part], WIDTH - at - rest)
                     written += self._group(part, at, indent, rest) if flat is None else flat
                 case Chain():
                     written += self._chain(part.links, at, indent, rest)
@@ -111,7 +66,7 @@ class Writer:
                 case Braces():
                     return length + len(" {")
                 case _:
-                    flat = self._flat([part], WIDTH)
+                    flat = self.flat.text([part], WIDTH)
                     length += WIDTH if flat is None else len(flat)
         return length + tail
 
@@ -251,16 +206,6 @@ class _Lines:
             self.lines.append("")
         self.lines.append(self.margin + text)
         self.end = max(self.end, end)
-
-
-def _pieces(node: Any) -> list[Piece]:
-    return _WRITERS[type(node).__name__](node)
-
-
-def _of_link(link: Link) -> list[Piece]:
-    space = "" if link.operator in ("", "..") else " "
-    operator = [f"{space}{link.operator}{space}"]
-    return [*operator, *(["(", link.operand, ")"] if link.bracketed else [link.operand])]
 
 
 def _is_plain(item: Any) -> bool:
