@@ -16,6 +16,7 @@ import pytest
 from flowc.cli.main import flowc
 from flowc.diagnostic import Sink, Stop
 from flowc.driver import check
+from flowc.passes import PASSES
 from flowc.source import Source
 
 ROOT = Path(__file__).parent.parent
@@ -193,3 +194,18 @@ def test_the_generated_pages_are_current() -> None:
         [sys.executable, ROOT / "docs" / "generate.py", "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- the house --------------------------------------------------------------------------------
+
+HOUSE = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_architecture_page_names_every_pass() -> None:
+    assert [p.__name__ for p in PASSES if f"`{p.__name__}`" not in HOUSE] == []
+
+
+@pytest.mark.parametrize("package", ["flowc", "runtime/flowc_runtime"])
+def test_the_architecture_page_names_every_room(package: str) -> None:
+    rooms = [p.name for p in (ROOT / package).iterdir() if p.is_dir() and p.name[0] not in "._"]
+    assert [room for room in rooms if f"{room}/" not in HOUSE] == []

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import chdir
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +45,10 @@ class Place(NamedTuple):
 @cache
 def diagnostics(path: Path) -> tuple[Diagnostic, ...]:
     sink = Sink()
-    source = read_source(path, sink)
+    with chdir(path.parent):
+        source = read_source(Path(path.name), sink)
+    if source is None:
+        return tuple(sink.diagnostics)
     first = source.text.partition("\n")[0]
     defines = dict(DEFINES.findall(first)) if first.startswith("# flowc check") else {}
     try:
@@ -66,7 +70,8 @@ def comments(path: Path) -> Iterator[tuple[Place, str]]:
     spans = [d.label.span for d in diagnostics(path) if d.label]
     names = {path.name, *(s.source.name for s in spans if s.source.name.endswith(".flow"))}
     for name in sorted(names):
-        for number, line in enumerate((path.parent / name).read_text().split("\n"), 1):
+        text = (path.parent / name).read_text(errors="replace")
+        for number, line in enumerate(text.split("\n"), 1):
             yield Place(name, number), line.partition("#")[2]
 
 

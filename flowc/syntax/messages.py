@@ -49,10 +49,10 @@ def newer_language(at: Span, newest: int) -> Diagnostic:
     )
 
 
-def not_text(source: Source, why: str) -> Diagnostic:
-    message = f"this is no UTF-8 text: {why}"
-    start = Label(Span(source, 0, 0))
-    return Diagnostic("not-utf8", message, start, help="save the file as UTF-8")
+def not_text(at: Span, byte: int, offset: int) -> Diagnostic:
+    what = f"byte {byte:#04x}" if byte else "a zero byte"
+    message = f"this is no UTF-8 text: {what} at offset {offset}"
+    return Diagnostic("not-utf8", message, Label(at), help="save the file as UTF-8")
 
 
 # --- characters, numbers, texts ---------------------------------------------------------------

@@ -6,7 +6,7 @@ from codecs import BOM_UTF8
 from pathlib import Path
 
 from flowc.diagnostic import Sink
-from flowc.source import Source
+from flowc.source import Source, Span
 from flowc.syntax import messages
 
 MAX_BYTES = 1 << 20
@@ -20,19 +20,22 @@ def read_source(path: Path, sink: Sink) -> Source | None:
     with path.open("rb") as file:
         raw = file.read(len(BOM_UTF8) + MAX_BYTES + 1).removeprefix(BOM_UTF8)
     source = Source(str(path), raw.decode("utf-8", "replace"), path.parent)
-    trouble = _why_no_text(raw)
+    bad = _first_bad_byte(raw)
     if len(raw) > MAX_BYTES:
         sink.report(messages.too_long(source, MAX_BYTES))
-    elif trouble:
-        sink.report(messages.not_text(source, trouble))
+    elif bad is not None:
+        at = len(raw[:bad].decode("utf-8"))
+        sink.report(messages.not_text(Span(source, at, at + 1), raw[bad], bad))
     else:
         return source
     return None
 
 
-def _why_no_text(raw: bytes) -> str | None:
+def _first_bad_byte(raw: bytes) -> int | None:
+    """The offset of the first byte that no text has."""
+    zero = raw.find(0)
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        return f"byte {raw[error.start]:#04x} at offset {error.start}"
-    return f"a zero byte at offset {raw.index(0)}" if 0 in raw else None
+        return error.start if zero < 0 else min(zero, error.start)
+    return zero if zero >= 0 else None
