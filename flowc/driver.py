@@ -15,6 +15,7 @@ from flowc.lower.data import DataDecl, lower_data
 from flowc.lower.model import (
     Lowered,
     check_pair,
+    check_sizes,
     initial_graph,
     lower_model,
     parameter_refs,
@@ -98,6 +99,9 @@ def _check(source: Source, sink: Sink, options: Options, watch: Watch) -> Checke
     check_pair(world, train, evaluate)
     check_place(world, train.variables)
     _check_training(world, train, settings)
+    sink.stop_on_errors()
+    for lowered in (train, evaluate):
+        check_sizes(world, lowered, settings.batch if settings else DEFAULT_BATCH)
     sink.stop_on_errors()
     watch("train.graph", train.graph)
     watch("evaluate.graph", evaluate.graph)

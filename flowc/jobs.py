@@ -22,6 +22,7 @@ from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.sources import open_source
 from flowc_runtime.data.stream import Stream
 from flowc_runtime.data.transform import apply_transform
+from flowc_runtime.dims import symbol
 from flowc_runtime.events import End, Event, Warning
 from flowc_runtime.executor import Session
 from flowc_runtime.plan import Plan
@@ -96,6 +97,12 @@ def open_data(
 def _check_field(
     name: str, shape: tuple[int, ...], type_: TensorType, declaration: DataDecl, origin: str
 ) -> None:
+    if not type_.shape or type_.shape[0] != symbol("batch"):
+        raise DataError(
+            "data-shape",
+            f"{declaration.span}: the input `{name}` is {type_}, but data come in batches",
+            origin, help=f"declare it as {name}: {type_.dtype}[batch, ...]",
+        )  # fmt: skip
     if shape == type_.shape[1:]:
         return
     raise DataError(
@@ -164,13 +171,24 @@ def initialise(session: Session, seed: int) -> None:
 def _warm_start(session: Session, settings: TrainSettings, folder: Path) -> tuple[Warning, ...]:
     if settings.init is None:
         return ()
-    weights = load_weights(folder / settings.init)
+    weights = load_weights(_inside(folder, settings.init))
     unlike = put_weights(weights, session.plan.variables, session.variables)
     if len(unlike.missing) + len(unlike.unlike) >= len(_weights_of(session.plan)):
         raise CheckpointError(
             "checkpoint-other-model", f"nothing in {settings.init} fits the model: {unlike}"
         )
     return (Warning("init-partial", f"{settings.init}: {unlike}"),) if unlike else ()
+
+
+def _inside(folder: Path, path: str) -> Path:
+    """A path of the text; like those of data, it cannot leave the project's folder."""
+    found = (folder / path).resolve()
+    if not found.is_relative_to(folder.resolve()):
+        raise DataError(
+            "data-outside", f"`init` leaves the project: {path}",
+            help="copy the weights into the project",
+        )
+    return found
 
 
 def _weights_of(plan: Plan) -> list[str]:
@@ -295,12 +313,27 @@ class Predictor:
         needed = self.session.inputs("predict")
         return {n: t for n, t in self.checked.inputs.items() if n in needed}
 
+    @property
+    def outputs(self) -> dict[str, TensorType]:
+        graph = self.checked.evaluate.graph
+        return {
+            o.name.removeprefix("output."): graph.type_of(o.value)
+            for o in graph.outputs if o.name.startswith("output.")
+        }  # fmt: skip
+
     def predict(self, examples: Mapping[str, Array]) -> dict[str, Array]:
         """The outputs for examples stacked along the first axis, by name.
 
         Raises DataError where an input is missing, or has another shape or dtype.
         """
         count = self._count(examples)
+        for name, type_ in self.outputs.items():
+            if type_.shape[:1] != (symbol("batch"),):
+                raise DataError(
+                    "data-shape",
+                    f"the output `{name}` is {type_}, and so has no value for each example",
+                    help="evaluate a number for the whole batch as a metric",
+                )
         parts = list(self._parts(examples, count))
         if not parts:
             raise DataError("data-empty", "there are no examples to predict")

@@ -32,6 +32,7 @@ block_lists = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(block_lists)
 def test_blocks_that_live_together_lie_apart(blocks: list[Block]) -> None:
     offsets, total = pack(blocks)
@@ -42,6 +43,7 @@ def test_blocks_that_live_together_lie_apart(blocks: list[Block]) -> None:
             assert not together or at + a.bytes <= other or other + b.bytes <= at
 
 
+@settings(deadline=None)
 @given(block_lists)
 def test_no_layout_is_below_the_bound(blocks: list[Block]) -> None:
     assert pack(blocks)[1] >= lower_bound(blocks)

@@ -13,7 +13,7 @@ import click
 from flowc.cli import exits
 from flowc.cli.command import command
 from flowc.cli.models import diagnosing, read_model, write_text
-from flowc.cli.options import define_option, json_option
+from flowc.cli.options import MODEL_FILE, define_option, json_option
 
 if TYPE_CHECKING:
     from flowc.driver import Checked
@@ -69,7 +69,7 @@ Shown = tuple[str, bool]  # the text, and whether all is well with what it shows
     ("flowc inspect m.flow --why dense.weight", "its shape's reasons, its uses, its memory"),
     ("flowc inspect runs/latest", "what a run has measured and saved"),
 )
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.argument("file", type=click.Path(path_type=Path), default=MODEL_FILE, metavar="[FILE]")
 @click.option("--stage", type=click.Choice(STAGES), help="Show a model at this stage.")
 @click.option("--program", type=click.Choice(PROGRAMS), help="Show only this program.")
 @click.option("--why", metavar="NAME", help="Say where a name's type, sizes and place come from.")

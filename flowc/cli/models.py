@@ -30,10 +30,17 @@ def _files_of(path: Path) -> list[Path]:
     if not path.is_dir():
         _must_be_there(path)
         return [path]
-    files = sorted(f for f in path.rglob("*.flow") if f.is_file() and not _hidden(f, path))
+    found = (f for f in path.rglob("*.flow") if f.is_file() and not _hidden(f, path))
+    files = sorted(f for f in found if not _kept_by_run(f, path))
     if not files:
         raise FileNotFoundError(errno.ENOENT, "holds no .flow file", str(path))
     return files
+
+
+def _kept_by_run(file: Path, folder: Path) -> bool:
+    """Whether a run folder keeps this text, as a copy of what it was trained from."""
+    between = file.relative_to(folder).parents
+    return any((folder / parent / "run.json").is_file() for parent in between)
 
 
 def _must_be_there(path: Path) -> None:

@@ -182,15 +182,18 @@ def tell_trouble(event: Event) -> None:
         case Warning():
             say(event.message, event.code, event.help, severity="warning")
         case Error():
-            where = f"\n  --> {event.at}  ({event.path})" if event.at else ""
-            saved = f"\n  last checkpoint: {event.checkpoint}" if event.checkpoint else ""
-            say(f"{event.message}{where}{saved}", event.code, event.help)
+            say(event.message, event.code, event.help)
+            if event.at:
+                click.echo(f"  at {event.at}{f' ({event.path})' if event.path else ''}", err=True)
+            if event.checkpoint:
+                click.echo(f"  last good checkpoint: {event.checkpoint}", err=True)
 
 
 def end_lines(end: End, seconds: float, model: str) -> list[str]:
     """What a training has come to, and what to try next."""
     loss = "" if end.loss is None else f"  training loss {end.loss:.4f}"
-    validation = f"  validation{values(end.metrics)}" if end.metrics else ""
+    metrics = values(end.metrics).strip()
+    validation = f"  validation {metrics}" if metrics else ""
     lines = [f"step {end.step}{loss}{validation}  in {seconds:.1f} s"]
     if end.run is not None:
         lines += [

@@ -23,7 +23,7 @@ from flowc.lower.values import (
 )
 from flowc.source import Span
 from flowc.syntax import tree as t
-from flowc_runtime.dims import Dim, NotExact, divide
+from flowc_runtime.dims import Dim, NotExact, Poly, divide
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -208,6 +208,13 @@ def _numbers(lw: Lowerer, op: str, left: Arg, right: Arg, span: Span) -> Any:
     return POISON
 
 
+def _equal(a: Dim | float, b: Dim | float) -> bool:
+    """Two dimensions that look different may yet turn out equal: that is not known yet."""
+    if a != b and (isinstance(a, Poly) or isinstance(b, Poly)):
+        raise TypeError
+    return a == b
+
+
 def _divide(a: Dim | float, b: Dim | float) -> Dim | float:
     if isinstance(a, float) or isinstance(b, float):
         return a / b  # type: ignore[operator]
@@ -250,8 +257,8 @@ NUMBER_RULES: dict[str, Callable[[Any, Any], Any]] = {
     "//": _floor_divide,
     "%": _remainder,
     "^": _power,
-    "==": operator.eq,
-    "!=": operator.ne,
+    "==": _equal,
+    "!=": lambda a, b: not _equal(a, b),
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,

@@ -272,7 +272,8 @@ class Lowerer:
         """Counts work, and ends the lowering when it was too much."""
         self.budget.work += amount
         if self.budget.work > limits.MAX_WORK:
-            raise Limit(errors.too_much_work(self.authors_span(span), limits.MAX_WORK))
+            where = self.frames[0].call if self.frames else span
+            raise Limit(errors.too_much_work(where, limits.MAX_WORK))
 
     def foresee(self, amount: int, span: Span) -> None:
         """Ends the lowering at once where so much more work is to come."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from flowc.graph.graph import Graph, Output, Ref, Update
 from flowc.lower import errors
+from flowc.lower.limits import fits
 from flowc.lower.lowerer import Lowerer, Variable
 from flowc.lower.scope import Binding, Scope
 from flowc.lower.values import POISON, Tensor
@@ -40,7 +41,7 @@ def lower_model(world: World, training: bool) -> Lowered | None:
     scope = Scope("model", world.scope)
     scope.names["batch"] = Binding(symbol("batch"))
     lowerer.execute(world.model.body, scope)
-    if not lowerer.results and not world.damaged:
+    if not lowerer.results and not lowerer.budget.complaints and not world.damaged:
         world.sink.report(errors.no_results(world.model))
     outputs = [
         Output(name, arg.value.value.ref)
@@ -73,7 +74,9 @@ def check_pair(world: World, train: Lowered, evaluate: Lowered) -> None:
     for path, variable in evaluate.variables.items():
         known = train.variables.get(path)
         if known is None or known.tensor.type != variable.tensor.type:
-            world.sink.report(errors.differs_in_evaluation(path, variable.span))
+            there = (known.tensor.type, known.span) if known else None
+            type_ = variable.tensor.type
+            world.sink.report(errors.differs_in_evaluation(path, type_, variable.span, there))
     if world.sink.errors:
         return  # what spoiled a statement is told; what it would have used is not known
     used = train.lowerer.used | evaluate.lowerer.used
@@ -83,6 +86,17 @@ def check_pair(world: World, train: Lowered, evaluate: Lowered) -> None:
             if own and span not in used and not name.startswith("_"):
                 world.sink.report(errors.unused_name(name, span))
     _check_inputs(world, train, evaluate)
+
+
+def check_sizes(world: World, lowered: Lowered, batch: int) -> None:
+    """What is only known with the batch size: each tensor has a size, for single examples too."""
+    for node in lowered.graph.nodes:
+        for type_ in node.types:
+            for size in (batch, 1) if type_.symbols else ():
+                bound = type_.bound({"batch": size})
+                if min(bound.sizes) < 1 or not fits(bound):
+                    world.sink.report(errors.impossible_with_batch(node.origin.span, bound, size))
+                    return
 
 
 def _check_inputs(world: World, train: Lowered, evaluate: Lowered) -> None:

@@ -218,7 +218,9 @@ def _repeat(lw: Lowerer, statement: t.Repeat, scope: Scope) -> Arg | None:
             inner.names[statement.index.text] = Binding(i, None, "index")
         lw.spend(1, statement.span)
         with lw.inside(*label, str(i)):
-            lw.execute(statement.body, inner)
+            returned = lw.execute(statement.body, inner)
+        if returned is not None and returned.value is not POISON:
+            lw.report(errors.return_in_repeat(returned.span, statement.span))
         if lw.budget.complaints > complaints:
             break  # the other rounds would say the same
         costs.append(lw.budget.work - before)

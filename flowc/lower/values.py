@@ -159,7 +159,8 @@ def describe(value: Any) -> str:
         case int() | float():
             return f"the number {value}"
         case Poly():
-            return f"the dimension `{value}`"
+            text = str(value)
+            return f"the dimension `{text if len(text) < 40 else text[:39] + '…'}`"
         case str():
             return f'the text "{value}"' if len(value) < 40 else f'the text "{value[:39]}…"'
         case list():

@@ -69,10 +69,14 @@ def find_non_finite(plan: Plan, program: Program, run: Run, memory: HostMemory) 
     """
     trace = _Tracer(program, run, memory).trace(program.commit)
     loss = next(p.buffer for p in program.outputs if p.name == "loss")
-    writers = [k for k, r in enumerate(trace) if loss in r.instruction.results]
+    place = program.buffers[loss]
+    writers = [  # the loss may be another view of the bytes that an instruction wrote
+        k for k, record in enumerate(trace)
+        if any(program.buffers[n].meets(place) for n in record.instruction.results)
+    ]  # fmt: skip
     if not writers:
         return _from_outside(plan, program, loss, flags_of(memory.view(program.buffers[loss])))
-    record, kind, operand = _search(Root(trace, writers[0]))
+    record, kind, operand = _search(Root(trace, writers[-1]))
     if operand is not None and program.buffers[operand].space != "constants":
         flags = flags_of(memory.view(program.buffers[operand]))
         return _from_outside(plan, program, operand, flags)

@@ -25,7 +25,8 @@ class Buffer:
     `space` is one of SPACES: `variables` (kept between steps and programs), `constants` (written
     once, when the plan is loaded) or `arena` (shared by the programs, each of which finds it in
     any state). Storage begins at multiples of ALIGNMENT_BYTES; a view into it (a slice of the
-    leading axis) at multiples of its item size.
+    leading axis) at multiples of its item size. What updates neighbouring variables at once has
+    one buffer over all of them, and over the few bytes between them.
     """
 
     space: str

@@ -108,7 +108,7 @@ def test_training_steps_are_those_of_plain_numpy() -> None:
 
 
 def test_a_steady_step_allocates_nothing_large() -> None:
-    session = open_mlp(Mlp(batch=256, inputs=512, hidden=512, outputs=256))[0]
+    session = open_mlp(Mlp(256, inputs=512, hidden=512, outputs=256, rate=1e-6))[0]
     session.run("train")
     session.run("train")
     gc.collect()
@@ -147,8 +147,8 @@ def test_outputs_are_copies() -> None:
 def test_seed_and_step_reach_the_program() -> None:
     b = Builder()
     seed, step = b.input("seed", parse_type("i64[]")), b.input("step", parse_type("i64[]"))
-    attrs = {"shape": (4,), "dtype": "f32", "stream": 1}
-    session = Session(plan_of(b.finish([Output("x", b("random_uniform", seed, step, **attrs).ref)])))
+    x = b("random_uniform", seed, step, shape=(4,), dtype="f32", stream=1)
+    session = Session(plan_of(b.finish([Output("x", x.ref)])))
     assert session.inputs("train") == {}
     drawn = [tuple(session.run("train", seed=s, step=t)["x"])
              for s, t in ((1, 1), (1, 2), (2, 1), (1, 1))]  # fmt: skip

@@ -36,6 +36,7 @@ names = st.builds(lambda kind, k: f"{kind}{k}", st.sampled_from("ito"), st.integ
 numbers = st.one_of(st.integers(-(10**9), 10**9), st.floats(allow_nan=False), st.booleans())
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(UFUNCS)), st.lists(names | numbers, min_size=1, max_size=3))
 def test_a_line_is_read_as_it_was_written(op: str, args: list[str | float | bool]) -> None:
     line = Line("t0", op, tuple(args))
@@ -49,6 +50,7 @@ def test_attributes_stand_in_braces() -> None:
     assert str(line) == "t3 = cast(i0, {dtype=f64})"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ito019.=(){}, addexpf-\n", max_size=40))
 def test_any_other_text_is_refused(text: str) -> None:
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowc.lower import errors
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
 from flowc.lower.builtins.elementwise import extremum
@@ -42,6 +43,10 @@ def _max_or_min(name: str, pairwise: str, doc: str) -> Builtin:
     def run(lw: Lowerer, span: Span, x: Arg, y: Arg, over: Arg, keep: Arg, *more: Arg) -> Any:
         if y.value is None:
             return reduce(lw, span, x, over, keep)
+        for given, default in ((over, "all"), (keep, False)):
+            if given.value is not default:
+                lw.report(errors.reduces_or_compares(name, given))
+                return POISON
         return extremum(lw, span, pairwise, (x, y))
 
     return builtin(name, f"{doc} of two, element by element; of one tensor, over axes: {OVER}",

@@ -83,14 +83,23 @@ def wants_tensor(parameter: t.Parameter, arg: Arg) -> Diagnostic:
 
 
 def needs_tensor(function: str, arg: Arg) -> Diagnostic:
+    several = isinstance(arg.value, (list, tuple))
     return Diagnostic(
         "not-a-tensor", f"`{function}` wants a tensor, not {describe(arg.value)}", Label(arg.span),
+        help="stack([a, b]) or concat([a, b]) makes one tensor of several" if several else None,
     )
 
 
 def wants(what: str, wanted: str, arg: Arg) -> Diagnostic:
     return Diagnostic(
         "wrong-kind", f"`{what}` wants {wanted}, not {describe(arg.value)}", Label(arg.span),
+    )
+
+
+def reduces_or_compares(function: str, arg: Arg) -> Diagnostic:
+    return Diagnostic(
+        "wrong-arguments", f"`{function}` of two tensors goes element by element, over no axes",
+        Label(arg.span), help=f"reduce first: {function}({function}(x, over = 1), y)",
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flowc.diagnostic import Diagnostic, Label
 from flowc.lower.errors.operands import origins
 from flowc.lower.errors.words import shown, spelt
+from flowc.lower.limits import MAX_RANK
 from flowc.lower.scope import Binding
 from flowc.lower.values import Arg, Tensor, describe
 from flowc.source import Span
@@ -107,7 +108,21 @@ def open_shape(span: Span) -> Diagnostic:
 
 
 def tensor_too_large(span: Span, type: TensorType) -> Diagnostic:
+    if type.rank > MAX_RANK:
+        message = f"a tensor has up to {MAX_RANK} axes, but this one would have {type.rank}"
+        return Diagnostic("too-large", message, Label(span))
     return Diagnostic("too-large", f"a tensor of {type} has more than 2^40 elements", Label(span))
+
+
+def impossible_with_batch(span: Span | None, type: TensorType, batch: int) -> Diagnostic:
+    message = f"with a batch of {batch} this is a tensor of {type}"
+    label = Label(span) if span else None
+    if min(type.sizes) < 1:
+        return Diagnostic(
+            "out-of-range", f"{message}, but a dimension is at least 1", label,
+            help="a model must also work on single examples: a batch of 1",
+        )
+    return Diagnostic("too-large", f"{message}, which has more than 2^40 elements", label)
 
 
 def accidental_broadcast(

@@ -8,20 +8,35 @@ from flowc.diagnostic import Diagnostic, Label
 from flowc.lower.errors.words import counted
 from flowc.source import Span
 from flowc.syntax import tree as t
+from flowc_runtime.types import TensorType
 
 
 def misplaced(statement: t.Statement, found: str, places: Sequence[str]) -> Diagnostic:
+    if isinstance(statement, t.Next) and found == "scan":
+        return next_in_scan(statement)
     word = type(statement).__name__.lower()
     return Diagnostic(
         "misplaced", f"`{word}` cannot stand in a {found}", Label(statement.span),
-        help=f"it belongs in a {' or '.join(places)}",
+        help=f"it belongs in {' or '.join(map(_with_article, places))}",
+    )
+
+
+def _with_article(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def return_in_repeat(span: Span, repeat: Span) -> Diagnostic:
+    return Diagnostic(
+        "misplaced", "a result cannot be given inside `repeat`, which goes on", Label(span),
+        others=(Label(repeat, "the `repeat`"),),
+        help="bind it to a name that is known outside, and give that after the `repeat`",
     )
 
 
 def state_without_type(statement: t.State | t.Param) -> Diagnostic:
     return Diagnostic(
         "missing-type", f"the state `{statement.name.text}` needs a type", Label(statement.span),
-        help=f"state {statement.name.text}: f32[...] = zeros",
+        help=f"write its dtype and shape: state {statement.name.text}: f32[8] = zeros",
     )
 
 
@@ -90,10 +105,17 @@ def no_params(model: t.Model, where: Span) -> Diagnostic:
     )
 
 
-def differs_in_evaluation(path: str, span: Span) -> Diagnostic:
+def differs_in_evaluation(
+    path: str, type: TensorType, span: Span, trained: tuple[TensorType, Span] | None
+) -> Diagnostic:
+    """`trained` is the type that the variable has in training, and where; None if it has none."""
+    message = f"`{path}` exists only outside of training, so that nothing trains it"
+    if trained is not None:
+        message = f"`{path}` is {trained[0]} in training, but {type} outside of it"
     return Diagnostic(
-        "differs-in-evaluation", f"`{path}` exists only outside training, or with another type",
-        Label(span), help="declare parameters outside of `if training`",
+        "differs-in-evaluation", message, Label(span),
+        others=(Label(trained[1], f"{trained[0]} in training"),) if trained else (),
+        help="declare parameters and states outside of `if training`",
     )
 
 

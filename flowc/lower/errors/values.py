@@ -7,7 +7,7 @@ from typing import Any
 from flowc.diagnostic import Diagnostic, Label
 from flowc.lower.errors.words import counted, shown, spelt
 from flowc.lower.scope import Binding
-from flowc.lower.values import Arg, Tensor, describe
+from flowc.lower.values import Arg, BlockFunction, Builtin, Tensor, describe
 from flowc.source import Span
 from flowc.syntax import tree as t
 from flowc.syntax.names import names_in
@@ -18,11 +18,16 @@ BATCH_HELP = "`batch` is only fixed when the plan is made; the model must not de
 
 
 def sides(left: Arg, right: Arg) -> tuple[Label, ...]:
-    return tuple(Label(a.span, _short(a.value)) for a in (left, right))
+    """What the operands are, where their text does not say it."""
+    return tuple(Label(a.span, text) for a in (left, right) if (text := _said_of(a)))
 
 
-def _short(value: Any) -> str:
-    return str(value.type) if isinstance(value, Tensor) else describe(value)
+def _said_of(arg: Arg) -> str:
+    if isinstance(arg.value, Tensor):
+        return str(arg.value.type)
+    name = spelt(arg.span)
+    plain = name is not None and name.isidentifier() and name not in ("true", "false")
+    return f"{name} is {shown(str(arg.value))}" if plain and _is_plain(arg.value) else ""
 
 
 def bad_operands(op: str, left: Arg, right: Arg, span: Span) -> Diagnostic:
@@ -38,9 +43,9 @@ def bad_operand(op: str, operand: Arg, span: Span) -> Diagnostic:
 
 def inexact(op: str, left: Arg, right: Arg, span: Span, reason: str) -> Diagnostic:
     return Diagnostic(
-        "inexact-division", f"the division leaves a remainder: {reason}", Label(span),
+        "inexact-division", f"`{op}` of whole numbers is exact, but {reason}", Label(span),
         others=sides(left, right),
-        help="whole numbers divide exactly; write `//` to round down, or `1.0 / 3` for a fraction",
+        help="write `//` to round down, or make one a fraction, as in `1.0 / 3`",
     )
 
 
@@ -56,6 +61,7 @@ def out_of_range(op: str, left: Arg, right: Arg, span: Span) -> Diagnostic:
     return Diagnostic(
         "out-of-range", f"the result of `{op}` is out of range", Label(span),
         others=sides(left, right),
+        help="whole numbers go up to 2^63; with a fraction, as 2.0 ^ 70, there is more room",
     )
 
 
@@ -86,8 +92,10 @@ def no_number_of(arg: Arg, dtype: str) -> Diagnostic:
             "dtype-mismatch", f"the number {arg.value} meets a tensor of whole numbers ({dtype})",
             Label(arg.span), help="cast the tensor first: cast(x, f32)",
         )
+    function = isinstance(arg.value, (BlockFunction, Builtin))
     return Diagnostic(
         "wrong-kind", f"{describe(arg.value)} cannot become a tensor of {dtype}", Label(arg.span),
+        help=f"it is called as {spelt(arg.span) or 'f'}(x)" if function else None,
     )
 
 
@@ -125,9 +133,10 @@ def bad_count(span: Span, value: Any) -> Diagnostic:
             "not-known-yet", f"`repeat` unrolls while compiling, when `{value}` is not known yet",
             Label(span), help=BATCH_HELP,
         )
+    walked = isinstance(value, Tensor)
     return Diagnostic(
-        "wrong-kind", f"`repeat` wants a whole number, not {describe(value)}", Label(span),
-        help="to walk along a dimension of a tensor use `scan`",
+        "wrong-kind", f"`repeat` wants a whole number from 0, not {describe(value)}", Label(span),
+        help="to walk along a dimension of a tensor use `scan`" if walked else None,
     )
 
 
@@ -254,11 +263,14 @@ def param_dtype(statement: t.Param | t.State, type: TensorType) -> Diagnostic:
 
 def next_of_no_state(statement: t.Next, found: Binding | None) -> Diagnostic:
     name = statement.name.text
+    help_ = f"declare it: state {name}: f32[] = zeros"
+    if found is not None and found.noun == "param":
+        help_ = "a parameter gets its next value from the optimizer"
     return Diagnostic(
         "next-of-no-state", f"`{name}` is no state, so it has no next value",
         Label(statement.name.span),
         others=(Label(found.span, f"`{name}` is bound here"),) if found and found.span else (),
-        help=f"declare it: state {name}: f32[] = zeros",
+        help=help_,
     )
 
 
