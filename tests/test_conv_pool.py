@@ -246,7 +246,7 @@ def test_kernels_allocate_nothing_large_and_declare_a_few_megabytes(name):
     OPS[name].kernel(outs, operands, attrs, scratch)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 64 << 10
+    assert peak < 256 << 10  # NumPy buffers up to 64 KiB where it aligns or casts
     assert scratch.nbytes < 4 << 20
 
 

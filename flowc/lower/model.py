@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flowc.diagnostic import MAX_REPORTED
 from flowc.graph.graph import Graph, Output, Ref, Update
 from flowc.lower import errors
 from flowc.lower.limits import fits
@@ -83,6 +84,8 @@ def check_pair(world: World, train: Lowered, evaluate: Lowered) -> None:
     for lowerer in (train.lowerer, evaluate.lowerer):
         for span, name in lowerer.bound.items():
             own = not in_library(span)
+            if len(world.sink.diagnostics) >= MAX_REPORTED:
+                return
             if own and span not in used and not name.startswith("_"):
                 world.sink.report(errors.unused_name(name, span))
     _check_inputs(world, train, evaluate)

@@ -187,7 +187,7 @@ ODD = (None, True, -1, 0, 1, 2, 2**31, 2**70, 0.5, "", "x", "f32[]", "f32[100000
        [0, 1], ["arena", 0, "f32[2]"], {}, {"float": "nan"}, {"float": "x"})  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_a_plan_with_anything_anywhere_is_read_or_refused(data: st.DataObject) -> None:
     content = copy.deepcopy(content_of("char_lstm"))

@@ -139,10 +139,14 @@ def _stack(lw: Lowerer, span: Span, parts: Arg, axis: Arg) -> Any:
 
 
 def _tensors(lw: Lowerer, function: str, parts: Arg) -> list[Arg] | None:
-    items = parts.value if isinstance(parts.value, (list, tuple)) else [parts.value]
-    if not items or not all(isinstance(item, Tensor) for item in items):
+    if not isinstance(parts.value, (list, tuple, Tensor)) or parts.value == []:
         lw.report(errors.wants(function, "a list of tensors", parts))
         return None
+    items = [parts.value] if isinstance(parts.value, Tensor) else list(parts.value)
+    for item in items:
+        if not isinstance(item, Tensor):
+            lw.report(errors.no_tensor_among(function, parts, item))
+            return None
     return [Arg(item, parts.span) for item in items]
 
 

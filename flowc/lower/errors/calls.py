@@ -90,6 +90,13 @@ def needs_tensor(function: str, arg: Arg) -> Diagnostic:
     )
 
 
+def no_tensor_among(function: str, parts: Arg, other: Any) -> Diagnostic:
+    return Diagnostic(
+        "not-a-tensor", f"`{function}` wants a list of tensors, but {describe(other)} is in it",
+        Label(parts.span),
+    )
+
+
 def wants(what: str, wanted: str, arg: Arg) -> Diagnostic:
     return Diagnostic(
         "wrong-kind", f"`{what}` wants {wanted}, not {describe(arg.value)}", Label(arg.span),

@@ -44,7 +44,7 @@ def rejected(
         return _unequal_inner(args, span, lw)
     if CATALOG[op].elementwise and len(args) > 1:
         return _no_broadcast(name, args, reject, span, lw)
-    message = f"`{name}` {reject.message}"
+    message = f"`{name}` {reject.message.removeprefix(f'{op} ')}"
     if blamed is not None:
         message = f"`{name}`: {_called(args, blamed, lw)} {reject.message}"
     return _at(blamed, Diagnostic("shape-mismatch", message, Label(span)), args, lw)

@@ -181,7 +181,9 @@ def place_names_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagn
     near = nearest(pattern, known)
     return Diagnostic(
         "unknown-path", f"nothing in the model is called `{pattern}`", Label(span),
-        help=f"did you mean `{near}`?" if near else "a stage names bindings or parameters",
+        notes=(f"it has {', '.join(known[:12])}{' ...' * (len(known) > 12)}",) if known else (),
+        help=f"did you mean `{near}`?" if near else
+        "a shard is a parameter; a stage holds parameters, layers or names that the model binds",
     )
 
 

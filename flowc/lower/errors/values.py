@@ -92,10 +92,12 @@ def no_number_of(arg: Arg, dtype: str) -> Diagnostic:
             "dtype-mismatch", f"the number {arg.value} meets a tensor of whole numbers ({dtype})",
             Label(arg.span), help="cast the tensor first: cast(x, f32)",
         )
-    function = isinstance(arg.value, (BlockFunction, Builtin))
+    value = arg.value
+    name = value.name if isinstance(value, Builtin) else \
+        value.definition.name.text if isinstance(value, BlockFunction) else None
     return Diagnostic(
         "wrong-kind", f"{describe(arg.value)} cannot become a tensor of {dtype}", Label(arg.span),
-        help=f"it is called as {spelt(arg.span) or 'f'}(x)" if function else None,
+        help=f"it is called as {name}(x)" if name else None,
     )
 
 
