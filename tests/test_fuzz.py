@@ -21,7 +21,7 @@ from flowc.source import Source
 ROOT = Path(__file__).parent.parent
 SHARDS = 20
 GROWN_EVERY = 3  # every third text is grown from nothing, the others are mutations
-PATIENCE_SECONDS = 5.0  # a text takes milliseconds; hanging or exploding takes forever
+PATIENCE_SECONDS = 2.0  # of processor time; most texts take milliseconds, limits end the others
 
 
 @cache

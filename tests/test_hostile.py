@@ -73,7 +73,7 @@ TEXTS = {
     "a giant power": ("out-of-range", model("  y = 9223372036854775807 ^ 64")),
     "a long name": (
         "too-deep",
-        model(f"  y = {'b' * 5000}(x)", f"block {'b' * 5000}(x) {{\n  return dense(x, 4)\n}}")),
+        model(f"  y = relu({'b' * 5000}(x))", f"block {'b' * 5000}(x) {{\n  return x\n}}")),
     "two long names that differ": (
         "unknown-name", model(f"  {'ab' * 50_000} = x\n  y = {'ba' * 50_000}")),
     "thousands of mistakes": ("unknown-name", model(lines("  y{i} = unknown{i}(x)", 8000))),
@@ -81,7 +81,7 @@ TEXTS = {
     "thousands of states": (
         "too-large", model(lines("  state s{i}: f32[] = 0\n  next s{i} = s{i} + 1", 11_000))),
     "thousands of patterns": (
-        "too-large",
+        "unknown-path",
         model(lines("  y{i} = dense(x, 4)", 300)) + "place {\n"
         + lines("  shard q{i}.*.* axis 0 over ps", 3000) + "\n}\n"),
     "a pattern of stars": (
@@ -90,7 +90,7 @@ TEXTS = {
         + 'data d = npz("d.npz") -> (x)\ntrain {\n  data = d\n  freeze = "'
         + ".".join(["**"] * 16) + '.zz"\n}\n'),
     "a million characters": ("too-large", "#" * (1 << 21)),
-    "a hundred thousand brackets": ("too-deep", model("  y = " + "(" * 100_000)),
+    "thousands of brackets": ("too-deep", model("  y = " + "(" * 90_000)),
     "a long text in quotes": ("wrong-kind", model('  y = reshape(x, "' + "s" * 500_000 + '")')),
 }  # fmt: skip
 
@@ -113,8 +113,8 @@ def test_a_hostile_text_ends_soon_in_a_message(name: str) -> None:
     assert time.process_time() - started < SECONDS
 
 
-@pytest.mark.parametrize("name", ["blocks that double", "a long sum", "thousands of states",
-                                  "dimensions to a power", "a hundred thousand brackets"])
+@pytest.mark.parametrize("name", ["a long sum", "thousands of states", "lists that double",
+                                  "dimensions to a power", "thousands of brackets"])
 def test_a_hostile_text_takes_little_memory(name: str) -> None:
     tracemalloc.start()
     try:

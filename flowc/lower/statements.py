@@ -193,7 +193,7 @@ def _assert(lw: Lowerer, statement: t.Assert, scope: Scope) -> Arg | None:
     if not isinstance(value, bool):
         lw.report(errors.not_a_condition(statement.condition.span, value, "assert"))
     elif not value:
-        lw.report(errors.assertion_failed(statement, scope))
+        lw.report(errors.assertion_failed(statement, scope, lw))
         if lw.frames:  # the block was not made for this
             return Arg(POISON, statement.span)
     return None

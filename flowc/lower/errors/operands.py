@@ -189,8 +189,9 @@ def at_call(diagnostic: Diagnostic, lw: Lowerer) -> Diagnostic:
     argument = lw.authors_argument(inside)
     label = Label(argument, diagnostic.label.text) if argument else Label(call)
     others = [Label(lw.authors_argument(o.span) or o.span, o.text) for o in diagnostic.others]
-    kept = tuple(o for o in others if not in_library(o.span)
-                 and not _covers(o.span, call) and o.span != label.span)
+    places = {o.span: o for o in reversed(others)
+              if not in_library(o.span) and not _covers(o.span, call) and o.span != label.span}
+    kept = tuple(reversed(places.values()))
     block = next((f.block for f in lw.frames if f.call == call), "the block")
     note = f"inside `{block}`, at {inside}: {shown(_line_of(inside), 80)}"
     unseen = [o for o in (*([] if argument else [diagnostic.label]), *others)
@@ -211,4 +212,4 @@ def _covers(a: Span, b: Span) -> bool:
 
 
 def _line_of(span: Span) -> str:
-    return span.source.lines[span.line - 1].strip()
+    return span.text if "\n" in span.text else span.source.lines[span.line - 1].strip()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowc.diagnostic import Diagnostic, Label
 from flowc.lower.errors.words import counted, shown, spelt
@@ -13,6 +13,9 @@ from flowc.syntax import tree as t
 from flowc.syntax.names import names_in
 from flowc_runtime.dims import NamedSize, Poly
 from flowc_runtime.types import TensorType
+
+if TYPE_CHECKING:
+    from flowc.lower.lowerer import Lowerer
 
 BATCH_HELP = "`batch` is only fixed when the plan is made; the model must not depend on it"
 
@@ -150,26 +153,29 @@ def wrong_unpacking(statement: t.Bind, value: Any) -> Diagnostic:
     )
 
 
-def assertion_failed(statement: t.Assert, scope: Any) -> Diagnostic:
+def assertion_failed(statement: t.Assert, scope: Any, lw: Lowerer) -> Diagnostic:
     condition = shown(statement.condition.span.text, 60)
     said = statement.message.value if statement.message else f"`{condition}` does not hold"
     return Diagnostic(
         "assert-failed", said, Label(statement.condition.span),
-        others=_facts(statement.condition, scope),
+        others=_facts(statement.condition, scope, lw),
     )
 
 
-def _facts(condition: t.Expr, scope: Any) -> tuple[Label, ...]:
-    """The values of the names in a failed condition."""
+def _facts(condition: t.Expr, scope: Any, lw: Lowerer) -> tuple[Label, ...]:
+    """The values of the names in a failed condition, and where tensors come from."""
     labels: dict[str, Label] = {}
+    made: dict[str, Label] = {}
     for name in sorted(names_in(condition), key=lambda n: n.span.start):
         found = scope.find(name.text)
         if found is not None and isinstance(found.value, Tensor):
             labels.setdefault(name.text, Label(name.span, str(found.value.type)))
+            if origin := lw.defined_at(found.value):
+                made[name.text] = origin
         elif found is not None and _is_plain(found.value):
             value = shown(str(found.value))
             labels.setdefault(name.text, Label(name.span, f"{name.text} is {value}"))
-    return tuple(labels.values())
+    return (*labels.values(), *made.values())
 
 
 def _is_plain(value: Any) -> bool:
