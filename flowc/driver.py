@@ -21,7 +21,7 @@ from flowc.lower.model import (
     parameter_refs,
     select,
 )
-from flowc.lower.place import check_place
+from flowc.lower.place import Placing, lower_place
 from flowc.lower.settings import TrainSettings, check_freeze, lower_settings
 from flowc.lower.world import World, open_world
 from flowc.source import Source, Span
@@ -31,6 +31,8 @@ from flowc.syntax.tree import Import
 from flowc_runtime.types import TensorType
 
 if TYPE_CHECKING:
+    from flowc.place.strategy import Strategy
+    from flowc_runtime.cluster.plan import ClusterPlan
     from flowc_runtime.plan import Plan
 
 Watch = Callable[[str, Any], None]  # told of every stage's result: "tree", "train.graph", ...
@@ -59,6 +61,7 @@ class Checked:
     evaluate: Lowered
     data: Mapping[str, DataDecl]
     settings: TrainSettings | None
+    placing: Placing
 
     @property
     def name(self) -> str:
@@ -97,7 +100,7 @@ def _check(source: Source, sink: Sink, options: Options, watch: Watch) -> Checke
     data = lower_data(world, spans)
     settings = lower_settings(world, data)
     check_pair(world, train, evaluate)
-    check_place(world, train.variables)
+    placing = lower_place(world, train.variables)
     _check_training(world, train, settings)
     sink.stop_on_errors()
     for lowered in (train, evaluate):
@@ -105,7 +108,7 @@ def _check(source: Source, sink: Sink, options: Options, watch: Watch) -> Checke
     sink.stop_on_errors()
     watch("train.graph", train.graph)
     watch("evaluate.graph", evaluate.graph)
-    return Checked(world, train, evaluate, data, settings)
+    return Checked(world, train, evaluate, data, settings, placing)
 
 
 def _check_training(world: World, train: Lowered, settings: TrainSettings | None) -> None:
@@ -144,20 +147,67 @@ def compile(
 
 
 def plan_of(checked: Checked, sink: Sink, options: Options, watch: Watch) -> Plan:
-    """Checked graphs to a plan: gradients, updates, bound sizes, passes, order and memory."""
+    """Checked graphs to the plan of one process: gradients, updates, sizes, passes, memory.
+
+    Where the batch is cut into shards, the programs `gradient` and `update` stand for `train`.
+    """
+    shards = checked.settings.shards if checked.settings else None
+    counted = None if shards in (None, 1) else shards
+    optimised, sizes = _optimised(checked, sink, options, watch, counted, shards or 1)
+    return _planned(checked, optimised, sizes, watch)
+
+
+def cluster_plan_of(
+    checked: Checked, sink: Sink, options: Options, watch: Watch, strategy: Strategy
+) -> tuple[Plan, ClusterPlan]:
+    """Checked graphs to the coordinator's plan and that of the tasks; raises Stop."""
+    from flowc.place.emit import make_cluster_plan
+    from flowc.place.stages import halves_of
+
+    if checked.settings is None:
+        assert checked.world.model is not None
+        sink.report(errors.no_train(checked.world.model))
+        raise Stop
+    optimised, sizes = _optimised(
+        checked, sink, options, watch, strategy.counted, strategy.shards)
+    halves = halves_of(optimised["gradient"], optimised["update"], checked.placing, sink)
+    sink.stop_on_errors()
+    cluster_plan = make_cluster_plan(
+        checked.name, source_hash(checked.world.tree.source), halves, checked.batch, strategy,
+        _plan_settings(checked))
+    watch("cluster_plan", cluster_plan)
+    return _planned(checked, optimised, sizes, watch), cluster_plan
+
+
+Sizes = dict[str, dict[str, int]]
+
+
+def _optimised(
+    checked: Checked, sink: Sink, options: Options, watch: Watch, counted: int | None, shards: int
+) -> tuple[dict[str, Graph], Sizes]:
+    """The programs' graphs, bound and optimised; the training step in halves if `counted`."""
     # Imported here, because `flowc check` goes no further than `check` and should be quick.
     from flowc.graph.bind import bind_sizes
     from flowc.passes import optimise
-    from flowc.plan.emit import make_plan
 
-    graphs = dict(_programs(checked, sink, watch))
+    graphs = dict(_programs(checked, sink, watch, counted))
     sink.stop_on_errors()
     sizes = _sizes(checked.batch, graphs, options)
+    if "gradient" in sizes:
+        sizes["gradient"] = {"batch": checked.batch // shards}
     optimised: dict[str, Graph] = {}
     for name, size in sizes.items():
         bound = bind_sizes(graphs[name.partition("@")[0]], size)
         optimised[name] = optimise(bound)
         watch(f"{name}.optimised", optimised[name])
+    return optimised, sizes
+
+
+def _planned(
+    checked: Checked, optimised: dict[str, Graph], sizes: Sizes, watch: Watch
+) -> Plan:
+    from flowc.plan.emit import make_plan
+
     source = checked.world.tree.source
     plan = make_plan(
         checked.name, source_hash(source), optimised, sizes, _plan_settings(checked)
@@ -166,11 +216,20 @@ def plan_of(checked: Checked, sink: Sink, options: Options, watch: Watch) -> Pla
     return plan
 
 
-def _programs(checked: Checked, sink: Sink, watch: Watch) -> list[tuple[str, Graph]]:
-    """The graphs of all programs that the model has, with `batch` still a name."""
+def _programs(
+    checked: Checked, sink: Sink, watch: Watch, counted: int | None = None
+) -> list[tuple[str, Graph]]:
+    """The graphs of all programs that the model has, with `batch` still a name.
+
+    The training step comes in halves where gradients of `counted` shards are summed.
+    """
     if checked.settings is not None:
-        train, initial = _train_graphs(checked, checked.settings, sink, watch)
-        programs = [("train", train), ("init", initial)]
+        differentiated, updated, initial = _train_graphs(checked, checked.settings, sink, watch)
+        if counted is None:
+            programs = [("train", updated), ("init", initial)]
+        else:
+            programs = _halves(differentiated, updated, counted, watch)
+            programs.append(("init", initial))
     else:
         programs = [("init", initial_graph(checked.train.lowerer))]
     names = [o.name for o in checked.evaluate.graph.outputs]
@@ -181,10 +240,24 @@ def _programs(checked: Checked, sink: Sink, watch: Watch) -> list[tuple[str, Gra
     return programs
 
 
+def _halves(
+    differentiated: Graph, updated: Graph, counted: int, watch: Watch
+) -> list[tuple[str, Graph]]:
+    from flowc.place.halves import gradient_half, update_half
+
+    halves = [
+        ("gradient", gradient_half(differentiated)),
+        ("update", update_half(differentiated, updated, counted)),
+    ]
+    for name, graph in halves:
+        watch(f"{name}.graph", graph)
+    return halves
+
+
 def _train_graphs(
     checked: Checked, settings: TrainSettings, sink: Sink, watch: Watch
-) -> tuple[Graph, Graph]:
-    """The training step with its gradients and updates, and the first values for all of it."""
+) -> tuple[Graph, Graph, Graph]:
+    """The step with gradients, that with updates too, and the first values for all of it."""
     from flowc.autodiff import differentiate
     from flowc.lower.update import lower_update
 
@@ -209,13 +282,13 @@ def _train_graphs(
         sink.report(errors.no_gradient(paths, span))
     updated, initial = lower_update(lowered, differentiated, settings)
     watch("train.update", updated)
-    return updated, initial
+    return differentiated, updated, initial
 
 
 def _sizes(
     batch: int, graphs: Mapping[str, Graph], options: Options
-) -> dict[str, dict[str, int]]:
-    sizes: dict[str, dict[str, int]] = {name: {"batch": batch} for name in graphs}
+) -> Sizes:
+    sizes: Sizes = {name: {"batch": batch} for name in graphs}
     for program, batches in (("evaluate", options.evaluate), ("predict", options.predict)):
         for other in batches:
             if program in graphs and other != batch:

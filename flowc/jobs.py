@@ -19,9 +19,8 @@ from flowc_runtime.checkpoint import Differences, load_weights, put_weights
 from flowc_runtime.checkpoint.errors import CheckpointError
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
-from flowc_runtime.data.sources import open_source
+from flowc_runtime.data.spec import DataSpec
 from flowc_runtime.data.stream import Stream
-from flowc_runtime.data.transform import apply_transform
 from flowc_runtime.dims import symbol
 from flowc_runtime.events import End, Event, Warning
 from flowc_runtime.executor import Session
@@ -37,10 +36,12 @@ from flowc_runtime.runfolder.folder import (
     reopen_run,
 )
 from flowc_runtime.training import (
+    Engine,
     Evaluation,
     Signals,
     StopSignal,
     TrainOptions,
+    WholeBatch,
     resume,
     train,
 )
@@ -68,6 +69,7 @@ class TrainingJob:
     settings: TrainSettings
     plan: Plan
     session: Session
+    engine: Engine
     data: Stream
     validation: Stream | None
     options: TrainOptions
@@ -81,17 +83,19 @@ def open_data(
     declaration: DataDecl, inputs: Mapping[str, TensorType], folder: Path, allow: tuple[Path, ...]
 ) -> Dataset:
     """The examples that a `data` item names, checked against the model's inputs; DataError."""
-    source = declaration.source
-    wanted = {name: inputs[name].dtype for name in declaration.fields if name in inputs}
-    dataset = open_source(
-        source.source, source.arguments, folder, declaration.fields, wanted, allow
-    )
-    for name, arguments in source.transforms:
-        dataset = apply_transform(name, dataset, arguments)
+    dataset = data_spec(declaration, inputs).open(folder, allow)
     for field in dataset.fields:
         if field.name in inputs:
             _check_field(field.name, field.shape, inputs[field.name], declaration, dataset.origin)
     return dataset
+
+
+def data_spec(declaration: DataDecl, inputs: Mapping[str, TensorType]) -> DataSpec:
+    """What any process needs to open the data that an item names."""
+    source = declaration.source
+    wanted = {name: inputs[name].dtype for name in declaration.fields if name in inputs}
+    return DataSpec(
+        source.source, source.arguments, tuple(source.transforms), declaration.fields, wanted)
 
 
 def _check_field(
@@ -142,11 +146,22 @@ def prepare_training(source: Source, sink: Sink, setup: Setup) -> TrainingJob:
     notes = _warm_start(session, settings, folder)
     total = settings.steps or (settings.epochs or 1) * data.batches_per_epoch
     return TrainingJob(
-        checked, settings, plan, session, data, validation,
+        checked, settings, plan, session, _engine(plan, session, data, settings), data, validation,
         TrainOptions(total, settings.seed, settings.log_every, settings.validate_every,
                      settings.checkpoint_every),
         notes,
     )  # fmt: skip
+
+
+def _engine(plan: Plan, session: Session, data: Stream, settings: TrainSettings) -> Engine:
+    """This process alone, with the whole batch at once or shard by shard."""
+    if "train" in plan.programs:
+        return WholeBatch(session, data, settings.seed)
+    from flowc.place.emit import make_alone_plan
+    from flowc_runtime.cluster.work.alone import ShardByShard
+
+    alone = make_alone_plan(plan, settings.batch, settings.shards or 1)
+    return ShardByShard(session, alone, data, settings.seed)
 
 
 def _settings(checked: Checked, sink: Sink) -> TrainSettings:
@@ -243,7 +258,8 @@ def run_training(
         emit(note)
     progress = resume(run, job.plan, job.session, emit) if resuming and run else None
     return train(
-        job.plan, job.session, job.data, job.validation, job.options, run, emit, stop, progress
+        job.plan, job.session, job.engine, job.data, job.validation, job.options, run, emit, stop,
+        progress,
     )
 
 

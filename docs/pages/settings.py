@@ -19,6 +19,8 @@ SETTING_DOCS = {
     "validate": "the examples to measure on",
     "optimizer": "how parameters are updated, see [library](library.md#stdoptimizers)",
     "batch": "examples in a step; the dimension `batch`",
+    "shards": "equal parts of a batch, whose gradients are added in a fixed order: with the same "
+    "`shards` any number of workers gives the same bits; without it, one a worker",
     "epochs": "how many times to go through the data",
     "steps": "how many steps to take; instead of `epochs`",
     "seed": "of first values, shuffling and every random op",

@@ -1,14 +1,162 @@
-"""The place section: its names are checked here; it takes effect when a model is placed."""
+"""The place section: its names checked, and what it asks for as plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from flowc.diagnostic import MAX_REPORTED, Limit, Stop
+from flowc.diagnostic import MAX_REPORTED, Diagnostic, Limit, Stop
 from flowc.lower import errors
-from flowc.lower.paths import MAX_PATTERNS, unmatched
+from flowc.lower.paths import MAX_PATTERNS, matches, unmatched
 from flowc.lower.world import World
+from flowc.source import Span
 from flowc.syntax import tree as t
+from flowc_runtime.cluster.plan import Sync
+
+ROLES = ("worker", "ps")
+SYNCS = ("sync", "all_reduce", "backup", "async")
+# What a mode may be told in brackets, and what holds without.
+SYNC_NUMBERS = {"backup": ("backups", 1), "async": ("max_staleness", 4)}
+
+
+@dataclass(frozen=True)
+class StagePin:
+    """`stage on worker:1 { … }`: what lies under the patterns runs there."""
+
+    device: str
+    patterns: tuple[t.Pattern, ...]
+    span: Span
+
+
+@dataclass(frozen=True)
+class Placing:
+    """What the place section asks for; None or empty where it leaves a choice.
+
+    `owner` is the role that holds the variables, `split` has patterns of parameters that are cut
+    by rows, with their places in the text.
+    """
+
+    replicate: bool = False
+    owner: str | None = None
+    split: tuple[t.Pattern, ...] = ()
+    stages: tuple[StagePin, ...] = ()
+    microbatches: int | None = None
+    sync: Sync | None = None
+    span: Span | None = None
+
+
+def lower_place(world: World, paths: Iterable[str]) -> Placing:
+    """The section's wishes; mistakes go to the world's sink."""
+    check_place(world, paths)
+    if world.place is None:
+        return Placing()
+    return _Wishes(world).of(world.place)
+
+
+class _Wishes:
+    """Reads the statements one by one; what is said twice is a mistake."""
+
+    def __init__(self, world: World):
+        self._world = world
+        self._first: dict[str, Span] = {}
+
+    def of(self, place: t.Place) -> Placing:
+        replicate, owner, microbatches, sync = False, None, None, None
+        split: list[t.Pattern] = []
+        stages: list[StagePin] = []
+        for statement in place.statements:
+            match statement:
+                case t.Replicate(over=over):
+                    self._once("replicate", statement.span)
+                    replicate = self._role(over, ("worker",)) is not None
+                case t.Spread(over=over, by=by):
+                    self._once("variables", statement.span)
+                    owner = self._role(over, ROLES)
+                    if by is not None and by.text != "bytes":
+                        self._report(errors.unknown_measure(by))
+                case t.Shard(pattern=pattern, axis=axis, over=over):
+                    self._role(over, ("ps",))
+                    if axis.value != 0:
+                        self._report(errors.only_rows(axis))
+                    split.append(pattern)
+                case t.Stage(device=device, patterns=patterns):
+                    self._once(f"stage on {device.value}", statement.span)
+                    stages.append(StagePin(device.value, patterns, statement.span))
+                case t.Pipeline(settings=settings):
+                    self._once("pipeline", statement.span)
+                    microbatches = self._microbatches(settings)
+                case t.Sync(value=value):
+                    self._once("sync", statement.span)
+                    sync = self._sync(value)
+        if sync is not None and sync.mode == "all_reduce" and (owner == "ps" or split):
+            self._report(errors.sync_without_ps(self._first["sync"], place.span))
+        if sync is not None and sync.mode in ("sync", *SYNC_NUMBERS) and owner == "worker":
+            self._report(errors.sync_needs_ps(self._first["sync"], sync.mode))
+        return Placing(
+            replicate, owner, tuple(split), tuple(stages), microbatches, sync, place.span)
+
+    def _report(self, diagnostic: Diagnostic) -> None:
+        self._world.sink.report(diagnostic)
+
+    def _once(self, key: str, span: Span) -> None:
+        if key in self._first:
+            self._report(errors.placed_twice(key, span, self._first[key]))
+        self._first.setdefault(key, span)
+
+    def _role(self, name: t.Name, known: Sequence[str]) -> str | None:
+        if name.text in known:
+            return name.text
+        self._report(errors.unknown_role(name, known))
+        return None
+
+    def _microbatches(self, settings: Sequence[t.Setting]) -> int | None:
+        count = None
+        for setting in settings:
+            value = getattr(setting.value, "value", None)
+            if setting.key.text != "microbatches":
+                self._report(errors.unknown_setting(setting.key, ("microbatches",), "pipeline"))
+            elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                self._report(errors.not_a_count(setting.value.span, "microbatches", 1))
+            else:
+                count = value
+        return count
+
+    def _sync(self, value: t.Expr) -> Sync | None:
+        name: t.Expr = value.function if isinstance(value, t.Call) else value
+        arguments = value.arguments if isinstance(value, t.Call) else ()
+        if not isinstance(name, t.Name) or name.text not in SYNCS:
+            self._report(errors.unknown_sync(name.span, SYNCS))
+            return None
+        mode = name.text
+        if mode not in SYNC_NUMBERS:
+            if arguments:
+                self._report(errors.sync_takes_nothing(value.span, mode))
+                return None
+            return Sync(mode)  # type: ignore[arg-type]  # one of SYNCS
+        number = self._number(mode, arguments, value.span)
+        if number is None:
+            return None
+        return Sync("backup", backups=number) if mode == "backup" else Sync(
+            "async", max_staleness=number)
+
+    def _number(self, mode: str, arguments: Sequence[t.Argument], span: Span) -> int | None:
+        key, otherwise = SYNC_NUMBERS[mode]
+        if not arguments:
+            return otherwise
+        first = arguments[0]
+        value = getattr(first.value, "value", None)
+        wrong_name = first.name is not None and first.name.text != key
+        if len(arguments) > 1 or wrong_name or type(value) is not int or value < 0:
+            self._report(errors.not_a_count(span, key, 0))
+            return None
+        return value
+
+
+def covers(pattern: t.Pattern, path: str) -> bool:
+    """Whether a single pattern covers a path, or a block that the path lies in."""
+    parts = path.split(".")
+    heads = [".".join(parts[: n + 1]) for n in range(len(parts))]
+    return any(matches(pattern.first, head) for head in heads)
 
 
 def check_place(world: World, paths: Iterable[str]) -> None:

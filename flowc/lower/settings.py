@@ -41,6 +41,7 @@ class TrainSettings:
     validate: DataDecl | None
     optimizer: Configured
     batch: int = 32
+    shards: int | None = None  # None: as many as there are replicas
     epochs: int | None = None
     steps: int | None = None
     seed: int = 0
@@ -100,6 +101,7 @@ SETTINGS: dict[str, Kind] = {
         "an optimizer such as adam(lr = 1e-3)",
         lambda v: v if _is_optimizer(v) else POISON),
     "batch": COUNT,
+    "shards": COUNT,
     "epochs": COUNT,
     "steps": COUNT,
     "seed": Kind("a whole number from 0", _whole(0)),
@@ -135,6 +137,10 @@ def lower_settings(world: World, declared: Mapping[str, DataDecl]) -> TrainSetti
         return None
     if "epochs" not in values and "steps" not in values:
         values["epochs"] = 1
+    batch = values.get("batch", TrainSettings.batch)
+    if batch % values.get("shards", 1):
+        world.sink.report(errors.uneven_shards(spans["shards"], values["shards"], batch))
+        return None
     return TrainSettings(
         **{"validate": None, **values,
            "optimizer": _optimizer(world, values.get("optimizer"), spans.get("optimizer"))})

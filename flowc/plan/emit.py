@@ -38,15 +38,17 @@ def make_plan(
     sizes: Mapping[str, Mapping[str, int]] | None = None,
     settings: Mapping[str, Any] | None = None,
     device: str = "cpu:0",
+    in_order: bool = False,
 ) -> Plan:
     """The plan of a model from its programs' graphs, whose dimensions are all bound.
 
     `sizes` says, by program, what they were bound to. All programs share the variables: one that
-    occurs in several has the same kind and type in each.
+    occurs in several has the same kind and type in each. `in_order` keeps the order of the graphs,
+    which parts of one graph that wait for each other must have in common.
     """
     layout = make_layout(programs.values())
     made = {
-        name: make_program(name, graph, (sizes or {}).get(name, {}), layout)
+        name: make_program(name, graph, (sizes or {}).get(name, {}), layout, in_order)
         for name, graph in sorted(programs.items())
     }
     plan = Plan(
@@ -79,10 +81,11 @@ def make_layout(graphs: Iterable[Graph]) -> Layout:
 
 
 def make_program(
-    name: str, graph: Graph, sizes: Mapping[str, int], layout: Layout
+    name: str, graph: Graph, sizes: Mapping[str, int], layout: Layout, in_order: bool = False
 ) -> Program:
     """Orders the graph's steps, lays out their arena, and writes them down as instructions."""
-    return _Emitter(plan_graph(graph, layout.homes), layout.homes, base=0).program(name, sizes)
+    planned = plan_graph(graph, layout.homes, in_order)
+    return _Emitter(planned, layout.homes, base=0).program(name, sizes)
 
 
 def _addressed(variables: Mapping[str, Node], constants: Mapping[str, Node]) -> Layout:

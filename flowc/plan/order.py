@@ -14,17 +14,18 @@ Order = list[int]
 Waits = list[list[int]]  # for each step those that must come before it
 
 
-def linear_order(draft: Draft, last: Iterable[int]) -> tuple[int, ...]:
+def linear_order(draft: Draft, last: Iterable[int], in_order: bool = False) -> tuple[int, ...]:
     """The steps in an order that keeps every dependency; `last` and what needs them at the end.
 
     Three orders are tried: the graph's, each step just before its first use, and the step that
-    frees most. The first of those with the lowest sum of live bytes at its peak is taken.
+    frees most. The first of those with the lowest sum of live bytes at its peak is taken; with
+    `in_order` it is the graph's.
     """
     waits = draft.waits()
     late = closure(last, _followers(waits))
     early = [s for s in range(len(waits)) if s not in late]
     candidates: list[Order] = []
-    for way in (_as_listed, _before_use, _greedy):
+    for way in (_as_listed,) if in_order else (_as_listed, _before_use, _greedy):
         first = way(draft, waits, early, [])
         candidates.append(first + way(draft, waits, sorted(late), first))
     assert all(len(order) == len(waits) for order in candidates), "the steps wait in a circle"

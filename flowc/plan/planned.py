@@ -30,10 +30,10 @@ class Planned:
         return self.memory.bytes
 
 
-def plan_graph(graph: Graph, homes: Homes) -> Planned:
+def plan_graph(graph: Graph, homes: Homes, in_order: bool = False) -> Planned:
     """Plans a program whose dimensions are all bound. Its inputs keep their values to the end.
 
-    `homes` are the addresses of the variables.
+    `homes` are the addresses of the variables. `in_order` keeps the steps as the graph lists them.
     """
     draft = Draft()
     places = _translate(draft, graph, lambda node: draft.new_place(node.type, kept=True))
@@ -47,7 +47,7 @@ def plan_graph(graph: Graph, homes: Homes) -> Planned:
     for place in draft.outputs.values():
         draft.keep(place)
     joined = join_updates(draft, writers, homes)
-    order = linear_order(joined.draft, last=joined.writers)
+    order = linear_order(joined.draft, joined.writers, in_order)
     return _finish(joined.draft, joined.writers, order, joined.rows)
 
 

@@ -16,7 +16,7 @@ from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Buffer, Plan, Program
 from flowc_runtime.threads import limit_threads
 
-__all__ = ["ExecutionError", "NonFinite", "Session"]
+__all__ = ["Bound", "ExecutionError", "NonFinite", "Session"]
 
 GUARD = "loss"  # the output that must be finite before a run changes a variable
 
@@ -34,7 +34,7 @@ class Session:
         self.plan = plan
         self.device: Device = device or NumpyDevice()
         self._memory = HostMemory(plan)
-        self._bound: dict[str, _Bound] = {}
+        self._bound: dict[str, Bound] = {}
         self.variables: Mapping[str, Array] = MappingProxyType(
             {
                 v.path: self._memory.view(Buffer("variables", v.offset, v.type))
@@ -48,7 +48,7 @@ class Session:
         They are views into the arena, which all programs share: after a run of another program
         they hold anything.
         """
-        return self._bind(program).inputs
+        return self.bind(program).inputs
 
     def run(self, program: str, *, seed: int = 0, step: int = 0) -> dict[str, Array]:
         """Runs a program on the inputs as they are filled, and returns copies of its outputs.
@@ -57,12 +57,11 @@ class Session:
         if its `loss` is infinite or NaN, and ExecutionError if the data must be refused; in both
         cases no variable has changed.
         """
-        bound = self._bind(program)
+        bound = self.bind(program)
         bound.set_system(seed, step)
         with np.errstate(all="ignore"):
             bound.run(0, bound.program.commit)
-            if bound.guard is not None and not isfinite(bound.guard):
-                raise find_non_finite(self.plan, bound.program, bound.run, self._memory)
+            self.check_loss(bound)
             bound.run(bound.program.commit, len(bound.program.instructions))
         return {name: view.copy() for name, view in bound.outputs.items()}
 
@@ -80,18 +79,30 @@ class Session:
         for path, value in values.items():
             np.copyto(self.variables[path], value)
 
-    def _bind(self, name: str) -> _Bound:
+    def check_loss(self, bound: Bound) -> None:
+        """Raises NonFinite where the program's loss is infinite or NaN.
+
+        The program has run up to its loss at least; it is run again to find who is to blame.
+        """
+        if bound.guard is not None and not isfinite(bound.guard):
+            raise find_non_finite(self.plan, bound.program, bound.run, self._memory)
+
+    def bind(self, name: str) -> Bound:
+        """The program ready to run piece by piece."""
         if name not in self._bound:
             if name not in self.plan.programs:
                 known = ", ".join(self.plan.programs)
                 raise ValueError(f"the plan has no program `{name}`, only {known}")
             program = self.plan.programs[name]
-            self._bound[name] = _Bound(program, self._memory, self.device)
+            self._bound[name] = Bound(program, self._memory, self.device)
         return self._bound[name]
 
 
-class _Bound:
-    """A program ready to run, and views of what goes in and comes out."""
+class Bound:
+    """A program ready to run, and views of what goes in and comes out.
+
+    `run(start, stop)` runs some of its instructions.
+    """
 
     def __init__(self, program: Program, memory: HostMemory, device: Device):
         self.program = program

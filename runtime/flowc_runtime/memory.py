@@ -17,7 +17,7 @@ class HostMemory:
             "constants": plan.constant_bytes,
             "arena": plan.arena_bytes,
         }
-        self._bytes = _aligned_zeros(sum(map(_rounded, sizes.values())))
+        self._bytes = aligned_zeros(sum(map(_rounded, sizes.values())))
         self._starts: dict[str, int] = {}
         end = 0
         for space, size in sizes.items():
@@ -63,7 +63,8 @@ def _rounded(size: int) -> int:
     return -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
-def _aligned_zeros(size: int) -> Array:
+def aligned_zeros(size: int) -> Array:
+    """Zeros that begin on a cache line: uint8[size]."""
     raw = np.zeros(size + ALIGNMENT_BYTES, np.uint8)
     skip = -raw.ctypes.data % ALIGNMENT_BYTES
     return raw[skip : skip + size]

@@ -16,7 +16,7 @@ def when(agenda: Agenda, duty: str, stopping_at: int | None = None) -> list[int]
     """The steps after which `duty` is due, in a run from the start to its end."""
     steps, position = [], Position()
     while True:
-        position = agenda.next(position)
+        position = agenda.after(position, 1)
         due = agenda.due(position, position.step == stopping_at)
         if getattr(due, duty):
             steps.append(position.step)
@@ -28,7 +28,7 @@ def test_positions_walk_through_the_batches_of_each_epoch() -> None:
     walker, position = agenda(batches=2), Position()
     seen = []
     for _ in range(4):
-        position = walker.next(position)
+        position = walker.after(position, 1)
         seen.append((position.step, position.epoch, position.batch))
     assert seen == [(1, 0, 1), (2, 1, 0), (3, 1, 1), (4, 2, 0)]
 

@@ -38,6 +38,7 @@ from flowc_runtime.training import (
     StopSignal,
     TrainingFailed,
     TrainOptions,
+    WholeBatch,
     evaluate,
     resume,
     train,
@@ -73,6 +74,7 @@ class Trial:
             return train(
                 PLAN,
                 self.steps,
+                WholeBatch(self.steps, data, options.seed),
                 data,
                 validation,
                 options,
@@ -95,7 +97,9 @@ class Trial:
     def _train(self, plan: Plan, options: TrainOptions, run: RunFolder | None) -> End:
         data = linear_data(EXAMPLES, options.seed)
         validation = linear_data(VALIDATION_EXAMPLES, 0, shuffle=False)
-        return train(plan, self.steps, data, validation, options, run, self.tell, self.stop)
+        engine = WholeBatch(self.steps, data, options.seed)
+        return train(
+            plan, self.steps, engine, data, validation, options, run, self.tell, self.stop)
 
 
 class StopAt(Trial):
@@ -225,7 +229,8 @@ def test_a_small_batch_that_no_program_takes_is_left_out_with_one_warning() -> N
 def test_without_validation_data_the_end_has_no_metrics() -> None:
     steps, events = LinearSteps(PLAN), []
     data = linear_data(EXAMPLES, 5)
-    end = train(PLAN, steps, data, None, OPTIONS, None, events.append, StopSignal())
+    engine = WholeBatch(steps, data, OPTIONS.seed)
+    end = train(PLAN, steps, engine, data, None, OPTIONS, None, events.append, StopSignal())
     assert end.metrics == {}
 
 
@@ -238,6 +243,12 @@ def points(**fields: np.ndarray) -> Stream:
         for name, a in fields.items()
     )
     return Stream(Arrays("points", known, tuple(fields.values())), BATCH, 0, shuffle=False)
+
+
+def plain_training(data: Stream) -> End:
+    steps = LinearSteps(PLAN)
+    engine = WholeBatch(steps, data, OPTIONS.seed)
+    return train(PLAN, steps, engine, data, None, OPTIONS, None, lambda e: None, StopSignal())
 
 
 X, Y = np.zeros((8, 3), np.float32), np.zeros(8, np.float32)
@@ -253,13 +264,13 @@ X, Y = np.zeros((8, 3), np.float32), np.zeros(8, np.float32)
 )
 def test_data_that_does_not_fit_the_inputs_is_refused(data: Stream, code: str, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
-        train(PLAN, LinearSteps(PLAN), data, None, OPTIONS, None, lambda e: None, StopSignal())
+        plain_training(data)
     assert caught.value.code == code
 
 
 def test_a_field_that_the_model_does_not_read_does_no_harm() -> None:
     data = points(x=X, unused=X, y=Y)
-    end = train(PLAN, LinearSteps(PLAN), data, None, OPTIONS, None, lambda e: None, StopSignal())
+    end = plain_training(data)
     assert end.loss == 0
 
 
@@ -331,7 +342,9 @@ def test_resuming_with_another_batch_size_is_refused(tmp_path: Path) -> None:
     with reopen_run(tmp_path / "run") as run, pytest.raises(CheckpointError) as caught:
         progress = resume(run, PLAN, trial.steps, trial.tell)
         fewer = linear_data(EXAMPLES // 2, 5)
-        train(PLAN, trial.steps, fewer, None, OPTIONS, run, trial.tell, trial.stop, progress)
+        engine = WholeBatch(trial.steps, fewer, OPTIONS.seed)
+        train(
+            PLAN, trial.steps, engine, fewer, None, OPTIONS, run, trial.tell, trial.stop, progress)
     assert caught.value.code == "checkpoint-other-data"
 
 
@@ -431,8 +444,10 @@ def test_a_value_that_a_kernel_refuses_ends_the_run_with_its_place() -> None:
     events: list[Event] = []
     data, validation = linear_data(EXAMPLES, 5), linear_data(10, 0, shuffle=False)
     with pytest.raises(TrainingFailed) as caught:
+        steps = RefusingSteps(PLAN)
+        engine = WholeBatch(steps, data, OPTIONS.seed)
         train(
-            PLAN, RefusingSteps(PLAN), data, validation, OPTIONS, None, events.append, StopSignal()
+            PLAN, steps, engine, data, validation, OPTIONS, None, events.append, StopSignal()
         )
     assert caught.value.event.code == "bad-value"
     assert "line.flow:4:1: gather in embed: index 12" in caught.value.event.message

@@ -14,7 +14,7 @@ from linear_steps import BATCH, LinearSteps, linear_data, linear_plan
 
 from flowc_runtime.events import Event
 from flowc_runtime.runfolder import RunFacts, create_run, reopen_run
-from flowc_runtime.training import Signals, TrainOptions, resume, train
+from flowc_runtime.training import Signals, TrainOptions, WholeBatch, resume, train
 
 SEED = 5
 
@@ -32,7 +32,9 @@ def main(folder: Path, total_steps: int, again: bool) -> int:
         progress = resume(run, plan, steps, tell) if again else None
         data, validation = linear_data(30, SEED), linear_data(8, 0, shuffle=False)
         with Signals() as stop:
-            end = train(plan, steps, data, validation, options, run, tell, stop, progress)
+            end = train(
+                plan, steps, WholeBatch(steps, data, SEED), data, validation, options, run, tell,
+                stop, progress)
     return end.exit_code
 
 

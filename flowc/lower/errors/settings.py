@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from flowc.diagnostic import Diagnostic, Label, nearest
+from flowc.diagnostic import Diagnostic, Fix, Label, nearest
 from flowc.lower.errors.names import suggest
 from flowc.lower.errors.words import counted, shown
 from flowc.lower.values import Arg, describe
@@ -98,6 +98,15 @@ def both_lengths(epochs: Span, steps: Span) -> Diagnostic:
     )
 
 
+def uneven_shards(span: Span, shards: int, batch: int) -> Diagnostic:
+    near = next(n for n in range(min(shards, batch), 0, -1) if batch % n == 0)
+    return Diagnostic(
+        "uneven-shards",
+        f"a batch of {batch} examples cannot be cut into {shards} shards of equal size",
+        Label(span), help=f"shards = {near}, or a batch of {shards * max(1, batch // shards)}",
+    )
+
+
 def undeclared_data(key: str, span: Span) -> Diagnostic:
     return Diagnostic(
         "wrong-kind", f"`{key}` wants a `data` item, which says what its fields feed", Label(span),
@@ -184,6 +193,71 @@ def place_names_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagn
         notes=(f"it has {', '.join(known[:12])}{' ...' * (len(known) > 12)}",) if known else (),
         help=f"did you mean `{near}`?" if near else
         "a shard is a parameter; a stage holds parameters, layers or names that the model binds",
+    )
+
+
+def unknown_role(name: t.Name, known: Sequence[str]) -> Diagnostic:
+    near = nearest(name.text, known)
+    return Diagnostic(
+        "unknown-role", f"`{name.text}` is no role that can stand here", Label(name.span),
+        help=f"did you mean `{near}`?" if near else f"here stands {' or '.join(known)}",
+        fix=Fix(name.span, near) if near else None,
+    )
+
+
+def unknown_measure(name: t.Name) -> Diagnostic:
+    return Diagnostic(
+        "unknown-role", f"variables cannot be spread by `{name.text}`", Label(name.span),
+        help="they are spread by bytes", fix=Fix(name.span, "bytes"),
+    )
+
+
+def only_rows(axis: t.Number) -> Diagnostic:
+    return Diagnostic(
+        "out-of-range", f"a variable can be split along axis 0, not {axis.value}",
+        Label(axis.span), help="axis 0 cuts it into rows",
+    )
+
+
+def placed_twice(key: str, span: Span, before: Span) -> Diagnostic:
+    return Diagnostic(
+        "duplicate-name", f"`{key}` stands in the place section twice", Label(span),
+        others=(Label(before, "first here"),), help="keep one of them",
+    )
+
+
+def unknown_sync(span: Span, known: Sequence[str]) -> Diagnostic:
+    near = nearest(span.text, known)
+    return Diagnostic(
+        "unknown-sync", f"`{span.text}` is no way for gradients to meet", Label(span),
+        notes=("there are sync, all_reduce, backup(1) and async(max_staleness = 4)",),
+        help=f"did you mean `{near}`?" if near else None,
+    )
+
+
+def sync_takes_nothing(span: Span, mode: str) -> Diagnostic:
+    return Diagnostic(
+        "unknown-sync", f"`{mode}` takes nothing in brackets", Label(span), help=f"sync = {mode}"
+    )
+
+
+def sync_without_ps(span: Span, place: Span) -> Diagnostic:
+    return Diagnostic(
+        "unknown-sync", "with `all_reduce` every worker holds all variables: there is no ps",
+        Label(span), help="leave out what is said of `ps`, or use `sync = sync`",
+    )
+
+
+def sync_needs_ps(span: Span, mode: str) -> Diagnostic:
+    return Diagnostic(
+        "unknown-sync", f"with `{mode}` the variables live on ps tasks", Label(span),
+        help="variables over ps, or sync = all_reduce",
+    )
+
+
+def not_a_count(span: Span, name: str, least: int) -> Diagnostic:
+    return Diagnostic(
+        "out-of-range", f"`{name}` is a whole number from {least}", Label(span),
     )
 
 

@@ -80,6 +80,12 @@ class Stream:
         """Writes a batch into one array a field, each [size(index), *field.shape]."""
         self.dataset.read(self.indices(epoch, index), out)
 
+    def read_part(
+        self, epoch: int, index: int, start: int, stop: int, out: Sequence[np.ndarray]
+    ) -> None:
+        """Writes the examples from number `start` up to `stop` of a batch."""
+        self.dataset.read(self.indices(epoch, index)[start:stop], out)
+
     def _order_of(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:
             self._order = (epoch, permutation(len(self.dataset), self.seed, epoch))

@@ -11,22 +11,24 @@ from typing import Any
 from flowc_runtime.plan import Instruction, Plan, Program
 
 VERSION_KEY = "flowc_plan"
-_BROKEN = ("programs", "variables", "constants", "buffers", "instructions", "body")  # over lines
+# The keys of lists and objects that are written over several lines.
+_BROKEN = ("programs", "variables", "constants", "buffers", "instructions", "body", "parts",
+           "channels", "plan", "stops")  # fmt: skip
 
 Json = Any
 
 
 def write_plan(plan: Plan) -> str:
     """The text of the plan's file."""
-    content = _plan_json(plan)
+    content = plan_json(plan)
     head = {VERSION_KEY: plan.version, "hash": digest(content)}
     body = {k: v for k, v in content.items() if k != VERSION_KEY}
-    return "".join(_lines({**head, **body}, "")) + "\n"
+    return "".join(json_lines({**head, **body}, "")) + "\n"
 
 
 def plan_hash(plan: Plan) -> str:
     """The sha256 of the plan's content, as its file states it."""
-    return digest(_plan_json(plan))
+    return digest(plan_json(plan))
 
 
 def digest(content: Json) -> str:
@@ -35,13 +37,13 @@ def digest(content: Json) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _plan_json(plan: Plan) -> dict[str, Json]:
+def plan_json(plan: Plan) -> dict[str, Json]:
     return {
         VERSION_KEY: plan.version,
         "model": plan.model,
         "source": plan.source_hash,
         "device": plan.device,
-        "settings": _plain(plan.settings),
+        "settings": plain(plan.settings),
         "variable_bytes": plan.variable_bytes,
         "variables": [
             {"path": v.path, "kind": v.kind, "type": str(v.type), "offset": v.offset}
@@ -49,7 +51,7 @@ def _plan_json(plan: Plan) -> dict[str, Json]:
         ],
         "constant_bytes": plan.constant_bytes,
         "constants": [
-            {"type": str(c.type), "offset": c.offset, "value": _plain(c.value)}
+            {"type": str(c.type), "offset": c.offset, "value": plain(c.value)}
             for c in plan.constants
         ],
         "programs": {name: _program_json(p) for name, p in sorted(plan.programs.items())},
@@ -74,7 +76,7 @@ def _instruction_json(i: Instruction) -> dict[str, Json]:
         "op": i.op,
         "in": list(i.operands),
         "out": list(i.results),
-        "attrs": {name: _plain(value) for name, value in sorted(i.attrs.items())},
+        "attrs": {name: plain(value) for name, value in sorted(i.attrs.items())},
         "scratch": [i.scratch_offset, i.scratch_bytes],
         "flops": i.flops,
         "bytes": i.bytes,
@@ -84,12 +86,12 @@ def _instruction_json(i: Instruction) -> dict[str, Json]:
     return written if i.body is None else {**written, "body": _program_json(i.body)}
 
 
-def _plain(value: Any) -> Json:
+def plain(value: Any) -> Json:
     """Attributes as JSON. What JSON has no number for is an object: `{"float": "inf"}`."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in sorted(value.items())}
+        return {str(k): plain(v) for k, v in sorted(value.items())}
     if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"float": str(value)}
     if value is None or type(value) in (bool, int, float, str):
@@ -97,7 +99,7 @@ def _plain(value: Any) -> Json:
     raise TypeError(f"{value!r} has no place in a plan")
 
 
-def _lines(value: Json, indent: str, key: str = "") -> Iterator[str]:
+def json_lines(value: Json, indent: str, key: str = "") -> Iterator[str]:
     """JSON text that breaks lines between the items that a reader looks for."""
     inner = indent + " "
     if isinstance(value, dict) and (key == "programs" or not value.keys().isdisjoint(_BROKEN)):
@@ -112,5 +114,5 @@ def _lines(value: Json, indent: str, key: str = "") -> Iterator[str]:
     yield brackets[0]
     for number, (label, item, item_key) in enumerate(items):
         yield ("," if number else "") + "\n" + inner + label
-        yield from _lines(item, inner, item_key)
+        yield from json_lines(item, inner, item_key)
     yield "\n" + indent + brackets[1]

@@ -57,12 +57,21 @@ class Agenda:
         self._save_every = options.checkpoint_every
         self._validate_every = options.validate_every or self._some_epochs()
 
-    def next(self, position: Position) -> Position:
-        """The position after one more step."""
-        batch = position.batch + 1
-        if batch < self.batches_per_epoch:
-            return Position(position.step + 1, position.epoch, batch)
-        return Position(position.step + 1, position.epoch + 1, 0)
+    def after(self, position: Position, steps: int) -> Position:
+        """The position after so many more steps."""
+        epochs, batch = divmod(position.batch + steps, self.batches_per_epoch)
+        return Position(position.step + steps, position.epoch + epochs, batch)
+
+    def next_due(self, step: int) -> int:
+        """The first step after `step` that something is due after, going by steps alone."""
+        following = [self.total_steps, _following(self._validate_every, step)]
+        if self._save_every is not None:
+            following.append(_following(self._save_every, step))
+        if self._log_every is not None:
+            following.append(_following(self._log_every, step))
+        elif step < FIRST_STEPS:
+            following.append(step + 1)
+        return max(step + 1, min(following))
 
     def due(self, position: Position, stopping: bool) -> Due:
         """What is due when the steps up to `position` are done; `stopping` if asked to stop.
@@ -112,6 +121,11 @@ class Agenda:
     def _some_epochs(self) -> int:
         epochs = -(-self.total_steps // self.batches_per_epoch)
         return self.batches_per_epoch * max(1, -(-epochs // VALIDATIONS_MAX))
+
+
+def _following(every: int, step: int) -> int:
+    """The first multiple of `every` that is larger than `step`."""
+    return (step // every + 1) * every
 
 
 def _divides(every: int | None, step: int) -> bool:

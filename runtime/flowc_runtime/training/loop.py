@@ -17,10 +17,10 @@ from flowc_runtime.plan import Plan
 from flowc_runtime.runfolder.folder import RunFolder
 from flowc_runtime.training.agenda import Agenda, TrainOptions
 from flowc_runtime.training.clock import Speed, Throttle
+from flowc_runtime.training.engine import Engine, Stepped
 from flowc_runtime.training.errors import TrainingFailed, execution_failed, weights_not_finite
 from flowc_runtime.training.evaluate import evaluate
 from flowc_runtime.training.finite import first_not_finite
-from flowc_runtime.training.inputs import bind_inputs
 from flowc_runtime.training.record import Emit, KeepInRun, Record, TellOnly
 from flowc_runtime.training.signals import StopSignal
 from flowc_runtime.training.steps import Steps, metrics_of
@@ -34,6 +34,7 @@ Array = np.ndarray
 def train(
     plan: Plan,
     steps: Steps,
+    engine: Engine,
     data: Stream,
     validation: Stream | None,
     options: TrainOptions,
@@ -44,6 +45,7 @@ def train(
 ) -> End:
     """Train from the variables as they stand to `options.total_steps`, or until `stop` is set.
 
+    `engine` does the steps, on the variables of `steps`, which also evaluates.
     `resumed` is what `resume` returned, for a run that goes on. Every event is passed to `emit`,
     the returned End last; checkpoints and metrics go into `run`. Raises TrainingFailed, after
     its Error was emitted, where the loss is not finite (`not-finite`; the variables are those of
@@ -51,7 +53,7 @@ def train(
     the third time in a row; DataError as it comes, and CheckpointError `checkpoint-other-data` or
     `checkpoint-other-seed` where `resumed` does not go with the rest.
     """
-    job = _Job(plan, steps, data, validation, options)
+    job = _Job(plan, steps, engine, data, validation, options)
     record = KeepInRun(run, plan, emit) if run else TellOnly(emit)
     try:
         end = _Loop(job, record, emit, stop, resumed or Progress(Position(), options.seed)).run()
@@ -68,6 +70,7 @@ def train(
 class _Job:
     plan: Plan
     steps: Steps
+    engine: Engine
     data: Stream
     validation: Stream | None
     options: TrainOptions
@@ -83,7 +86,6 @@ class _Loop:
         self._stop = stop
         self._agenda = Agenda(job.options, job.data.batches_per_epoch)
         self._agenda.check(start)
-        self._inputs = bind_inputs(job.data, job.steps.inputs("train"), job.data.batch)
         self._position = start.position
         self._outputs: Mapping[str, Array] = {}
         self._loss_before = start.loss
@@ -102,6 +104,7 @@ class _Loop:
 
     def _begin(self) -> None:
         job = self._job
+        job.engine.begin(self._position)
         self._record.begin(self._position.step)
         self._emit(
             Start(
@@ -116,11 +119,11 @@ class _Loop:
         self._save()  # so that there is something to resume from, however early the end
 
     def _step(self) -> bool:
-        """One step and what is due after it; true after the last."""
+        """A step, or some with nothing due between, and what is due after; true after the last."""
         position = self._position
-        self._job.data.read(position.epoch, position.batch, self._inputs)
-        self._outputs = self._run(position.step + 1)
-        self._position = self._agenda.next(position)
+        done = self._run(self._agenda.next_due(position.step))
+        self._outputs = done.outputs
+        self._position = self._agenda.after(position, done.steps)
         due = self._agenda.due(self._position, self._stop.reason is not None)
         if due.validate:
             self._validate()
@@ -131,16 +134,17 @@ class _Loop:
         self._record.poll()
         return due.end
 
-    def _run(self, step: int) -> Mapping[str, Array]:
+    def _run(self, until: int) -> Stepped:
         try:
-            return self._job.steps.run("train", seed=self._job.options.seed, step=step)
+            return self._job.engine.advance(self._position, until)
         except ExecutionError as error:
-            raise self._failed(error, f"at step {step}") from error
+            raise self._failed(error, f"at step {self._position.step + 1}") from error
 
     def _validate(self) -> None:
         job, step = self._job, self._position.step
         if job.validation is None:
             return
+        job.engine.settle()
         try:
             seen = evaluate(job.plan, job.steps, job.validation, job.options.seed, step)
         except ExecutionError as error:
@@ -175,9 +179,11 @@ class _Loop:
         )
 
     def _save(self) -> None:
+        self._job.engine.settle()
         self._record.save(self._job.steps.variables, self._progress)
 
     def _finish(self) -> End:
+        self._job.engine.settle()
         variables, values = self._job.plan.variables, self._job.steps.variables
         spoilt = first_not_finite(variables, values)
         if spoilt is not None:

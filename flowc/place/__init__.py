@@ -1,0 +1,1 @@
+"""Placement: a step cut in halves, given to roles, and partitioned into their parts."""

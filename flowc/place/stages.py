@@ -1,0 +1,83 @@
+"""Stages: the parts of a model that the place section puts on devices of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowc.diagnostic import Diagnostic, Label, Sink
+from flowc.graph.graph import Graph, Node
+from flowc.lower.place import Placing, StagePin, covers
+from flowc.place.emit import Halves
+from flowc.syntax import tree as t
+
+
+def halves_of(gradient: Graph, update: Graph, placing: Placing, sink: Sink) -> Halves:
+    """The halves with a stage for each node of the gradient half, if the text names stages."""
+    if len(placing.stages) < 2:
+        return Halves(gradient, update, {})
+    return Halves(gradient, update, stages_of(gradient, placing.stages, sink))
+
+
+def stages_of(graph: Graph, pins: Sequence[StagePin], sink: Sink) -> dict[int, str]:
+    """A stage for each node that is no free leaf.
+
+    What lies under a pinned name runs there. A parameter runs where it is pinned or first used;
+    what no pattern covers, a gradient or a sum, runs where the latest of its operands does.
+    """
+    names = [f"stage:{k}" for k in range(len(pins))]
+    fixed = {n.id: stage for n in graph.nodes if (stage := _pinned(n, pins)) is not None}
+    for k, pin in enumerate(pins):
+        if k not in fixed.values():
+            sink.report(_empty_stage(pin))
+    stages: dict[int, int] = dict(fixed)
+    backward = _backward(graph)
+    for node in graph.nodes:
+        if node.id in stages or node.op in ("input", "const", "dim", "variable"):
+            continue
+        found = [stages[r.node] for r in node.operands if r.node in stages]
+        if found:
+            stages[node.id] = _latest(found, node.id in backward)
+    _place_variables(graph, stages)
+    return {id: names[k] for id, k in stages.items()}
+
+
+def _latest(found: Sequence[int], backward: bool) -> int:
+    """Forward values move on to the later stage, gradients back to the earlier one."""
+    return min(found) if backward else max(found)
+
+
+def _backward(graph: Graph) -> set[int]:
+    """Nodes that come after the loss in the order of the graph: gradients."""
+    loss = next((o.value.node for o in graph.outputs if o.name == "loss"), len(graph.nodes))
+    return set(range(loss + 1, len(graph.nodes)))
+
+
+def _pinned(node: Node, pins: Sequence[StagePin]) -> int | None:
+    if node.op in ("input", "const", "dim"):
+        return None
+    path = node.attrs["path"] if node.op == "variable" else node.origin.path
+    for number, pin in enumerate(pins):
+        if path and any(_covers(pattern, path) for pattern in pin.patterns):
+            return number
+    return None
+
+
+def _covers(pattern: t.Pattern, path: str) -> bool:
+    return covers(pattern, path)
+
+
+def _place_variables(graph: Graph, stages: dict[int, int]) -> None:
+    """A variable that no pattern names lies where it is used first."""
+    for node in graph.nodes:
+        for ref in node.operands:
+            if graph.nodes[ref.node].op == "variable" and node.id in stages:
+                stages.setdefault(ref.node, stages[node.id])
+
+
+def _empty_stage(pin: StagePin) -> Diagnostic:
+    return Diagnostic(
+        "empty-stage", f"nothing runs on `{pin.device}`: no op lies under these names",
+        Label(pin.span), help="name layers, parameters or names that the model binds",
+    )
+
+

@@ -1,0 +1,223 @@
+"""The cluster plan: one Part a role, and the channels between them, as versioned plain data.
+
+A step has two halves. The *gradient* program runs once for each shard of the batch, on the
+replicas of a role (or of several roles, where the model is cut into stages). The *update* program
+runs once a step, where the variables live: on ps tasks, or on every replica alike. Between the
+halves gradients are summed in the order of a fixed binary tree over the shards (`shards.py`), so
+the sum does not depend on who computed which shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flowc_runtime.cluster.shards import Range, assign
+from flowc_runtime.plan import Buffer, Plan
+from flowc_runtime.types import TensorType
+
+CLUSTER_PLAN_VERSION = 1
+BUCKET_BYTES = 1 << 20  # of gradients or variables that travel together: one chunk on the wire
+
+GRADIENT, UPDATE = "gradient", "update"  # the two programs of a step
+
+Kind = Literal["gradients", "means", "variables", "value"]
+Mode = Literal["sync", "backup", "async", "all_reduce"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """How replicas meet.
+
+    `sync` and `all_reduce` wait for every gradient, and give the same bits; with `backup` the
+    first `replicas - backups` gradients of a step count; with `async` a gradient is applied as
+    it comes, and no replica is more than `max_staleness` steps ahead of another.
+    """
+
+    mode: Mode
+    backups: int = 0
+    max_staleness: int = 0
+
+    @property
+    def loose(self) -> bool:
+        """Whether a step goes on without somebody's gradient, so that bits depend on speeds."""
+        return self.mode in ("backup", "async")
+
+    def __str__(self) -> str:
+        match self.mode:
+            case "backup":
+                return f"backup({self.backups})"
+            case "async":
+                return f"async(max_staleness = {self.max_staleness})"
+        return self.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A tensor in a channel's payload, `offset` bytes from its begin (a multiple of 64)."""
+
+    name: str
+    type: TensorType
+    offset: int
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Tensors that go from one role to another together, once a step or once a shard.
+
+    `gradients`  producer's partial sums over its shards, one payload a subtree of shards, to the
+                 role that owns the variables; names are inputs of its `update` program. Where
+                 producer and consumer are the same role (all_reduce), each replica sums one
+                 slice of the payload, and gives it to the others by the channel of kind `means`
+    `means`      the finished slices, from each replica to all others of the role
+    `variables`  new values from their owner to every replica; names are variables' paths
+    `value`      a value of the graph; names are outputs of the producer's program and inputs of
+                 the consumer's. Between stages once a shard, between owners once a step
+    """
+
+    name: str
+    kind: Kind
+    producer: str
+    consumer: str
+    tensors: tuple[Packed, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Before instruction number `position` of a program the channel is received or sent."""
+
+    position: int
+    action: Literal["receive", "send"]
+    channel: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One role's share: its device plan, and where in the programs its channels come in.
+
+    The plan has the program `gradient`, `update` or both. `stops` are in order of position.
+    """
+
+    role: str
+    replicas: int
+    plan: Plan
+    stops: Mapping[str, tuple[Stop, ...]] = field(default_factory=dict)
+
+    @property
+    def owns(self) -> tuple[str, ...]:
+        """The variables that this role updates, and that checkpoints take from it."""
+        program = self.plan.programs.get(UPDATE)
+        if program is None:
+            return ()
+        written = [program.buffers[b] for i in program.instructions for b in i.results]
+        homes = [Buffer("variables", v.offset, v.type) for v in self.plan.variables]
+        return tuple(
+            v.path for v, home in zip(self.plan.variables, homes, strict=True)
+            if any(home.meets(b) for b in written)
+        )
+
+
+@dataclass(frozen=True)
+class ClusterPlan:
+    """All that the tasks of a training are to do.
+
+    `batch` examples a step are cut into `shards` of equal size. Channels stand in the order in
+    which their payloads become ready.
+    """
+
+    model: str
+    source_hash: str
+    sync: Sync
+    batch: int
+    shards: int
+    parts: tuple[Part, ...]
+    channels: tuple[Channel, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    version: int = CLUSTER_PLAN_VERSION
+
+    def part(self, role: str) -> Part:
+        return next(part for part in self.parts if part.role == role)
+
+    def channel(self, name: str) -> Channel:
+        return next(channel for channel in self.channels if channel.name == name)
+
+    def received(self, role: str) -> frozenset[str]:
+        """The variables that a role is sent in every step."""
+        return frozenset(
+            tensor.name
+            for channel in self.channels
+            if channel.kind == "variables" and channel.consumer == role
+            for tensor in channel.tensors
+        )
+
+    def loads(self, role: str) -> tuple[str, ...]:
+        """The variables that a task of the role must be given before its first step."""
+        received = self.received(role)
+        return tuple(v.path for v in self.part(role).plan.variables if v.path not in received)
+
+    def changing(self, role: str) -> tuple[str, ...]:
+        """Those of them that change with the steps; the others are frozen."""
+        return tuple(p for p in self.loads(role) if p in set(self.part(role).owns))
+
+    def dealt(self, role: str, replicas: int) -> tuple[Range, ...]:
+        """The shards of each of so many replicas of a role; none for a role of owners.
+
+        Where gradients are applied one by one, every replica computes a whole batch.
+        """
+        if GRADIENT not in self.part(role).plan.programs:
+            return ((0, 0),) * replicas
+        if self.sync.mode == "async":
+            return ((0, self.shards),) * replicas
+        return assign(self.shards, replicas)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Loss and metrics: the scalars that a step gives."""
+        programs = [p.plan.programs[GRADIENT] for p in self.parts if GRADIENT in p.plan.programs]
+        return tuple(
+            port.name
+            for program in programs
+            for port in program.outputs
+            if (port.name == "loss" or port.name.startswith("metric."))
+            and not program.buffers[port.buffer].type.shape
+        )
+
+    @property
+    def shard_size(self) -> int:
+        """Examples in a shard."""
+        return self.batch // self.shards
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TaskName:
+    """A process of the job: replica number `replica` of a role. Written `worker:1`, `ps:0`.
+
+    Roles with a number of their own (`ps:0`, `stage:1`) have it in their name; replicas of a
+    stage are written `stage:1/2`.
+    """
+
+    role: str
+    replica: int = 0
+
+    def __str__(self) -> str:
+        if ":" not in self.role:
+            return f"{self.role}:{self.replica}"
+        return self.role if self.replica == 0 else f"{self.role}/{self.replica}"
+
+
+def parse_task(text: str) -> TaskName:
+    """The inverse of `str(TaskName)`; ValueError for anything else."""
+    role, slash, replica = text.partition("/")
+    if slash:
+        return TaskName(role, int(replica))
+    kind, colon, number = text.partition(":")
+    if not colon or not number.isdecimal():
+        raise ValueError(f"`{text}` is no task")
+    return TaskName(kind, int(number)) if kind == "worker" else TaskName(text)
+
+
+def tasks_of(plan: ClusterPlan) -> tuple[TaskName, ...]:
+    """Every task that the plan is for."""
+    return tuple(TaskName(part.role, r) for part in plan.parts for r in range(part.replicas))

@@ -1,0 +1,98 @@
+"""A data item as plain data: what another process needs to open the same examples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowc_runtime.data.dataset import Dataset
+from flowc_runtime.data.errors import DataError
+from flowc_runtime.data.sources import SOURCES, open_source
+from flowc_runtime.data.transform import TRANSFORMS, apply_transform
+from flowc_runtime.types import DTYPES
+
+SAMPLED = 16  # examples whose bytes stand for a data set's content
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A source with its arguments, the transforms in order, and what its fields are to be."""
+
+    source: str
+    arguments: Mapping[str, Any]
+    transforms: tuple[tuple[str, Mapping[str, Any]], ...]
+    fields: tuple[str, ...]
+    wanted: Mapping[str, str]  # dtype by field
+
+    def open(self, folder: Path, allow: tuple[Path, ...]) -> Dataset:
+        """The examples; DataError where they are not there or not as asked for."""
+        dataset = open_source(
+            self.source, self.arguments, folder, self.fields, self.wanted, allow)
+        for name, arguments in self.transforms:
+            dataset = apply_transform(name, dataset, arguments)
+        return dataset
+
+
+def write_spec(spec: DataSpec) -> str:
+    """As JSON."""
+    return json.dumps(
+        {
+            "source": spec.source,
+            "arguments": dict(spec.arguments),
+            "transforms": [[name, dict(arguments)] for name, arguments in spec.transforms],
+            "fields": list(spec.fields),
+            "wanted": dict(spec.wanted),
+        },
+        sort_keys=True,
+    )
+
+
+def read_spec(text: str) -> DataSpec:
+    """The inverse of `write_spec`; DataError for anything else, so a peer's text does no harm."""
+    try:
+        body = json.loads(text)
+        spec = DataSpec(
+            _known(body["source"], SOURCES),
+            _arguments(body["arguments"]),
+            tuple((_known(n, TRANSFORMS), _arguments(a)) for n, a in body["transforms"]),
+            tuple(map(str, body["fields"])),
+            {str(field): _known(dtype, DTYPES) for field, dtype in body["wanted"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError("data-argument", f"this describes no data: {error!r}") from None
+    return spec
+
+
+def content_sha256(dataset: Dataset) -> str:
+    """A hash over the fields, the length, and some examples spread over the whole."""
+    digest = hashlib.sha256(f"{len(dataset)}\n".encode())
+    places = np.unique(np.linspace(0, len(dataset) - 1, SAMPLED).astype(np.int64))
+    arrays = [
+        np.empty((len(places), *field.shape), DTYPES[field.dtype].storage)
+        for field in dataset.fields
+    ]
+    dataset.read(places, arrays)
+    for field, array in zip(dataset.fields, arrays, strict=True):
+        digest.update(f"{field.name} {field.dtype} {field.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _known(name: Any, known: Mapping[str, Any]) -> str:
+    if name not in known:
+        raise ValueError(f"{name!r} is not known")
+    return str(name)
+
+
+def _arguments(body: Any) -> dict[str, Any]:
+    return {str(name): _frozen(value) for name, value in body.items()}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
