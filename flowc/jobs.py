@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from flowc.lower.settings import TrainSettings
 from flowc.source import Source
 from flowc_runtime.checkpoint import Differences, load_weights, put_weights
 from flowc_runtime.checkpoint.errors import CheckpointError
+from flowc_runtime.cluster.plan import ClusterPlan
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.spec import DataSpec
@@ -54,11 +56,24 @@ Emit = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a job is told from outside the text."""
+    """What a job is told from outside the text; `runs` says where its steps are done."""
 
     defines: Mapping[str, str]
     threads: int | None = 1
     allow: tuple[Path, ...] = ()
+    runs: Runs | None = None  # None: in this process
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The plan of this process, how to open what does the steps, and the plan of its tasks."""
+
+    plan: Plan
+    open_engine: OpenEngine
+    cluster_plan: ClusterPlan | None = None
+
+
+Runs = Callable[[Checked, TrainSettings, Sink, Options], Planned]
 
 
 @dataclass(frozen=True)
@@ -67,13 +82,20 @@ class TrainingJob:
 
     checked: Checked
     settings: TrainSettings
-    plan: Plan
+    planned: Planned
     session: Session
-    engine: Engine
+    setup: Setup
     data: Stream
     validation: Stream | None
     options: TrainOptions
     notes: tuple[Warning, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        return self.planned.plan
+
+
+OpenEngine = Callable[[TrainingJob, RunFolder | None, Emit], AbstractContextManager[Engine]]
 
 
 # --- data -------------------------------------------------------------------------------------
@@ -140,28 +162,44 @@ def prepare_training(source: Source, sink: Sink, setup: Setup) -> TrainingJob:
     if settings.validate is not None:
         examples = open_data(settings.validate, checked.inputs, folder, setup.allow)
         validation = Stream(examples, settings.batch, settings.seed, False, "keep")
-    plan = plan_of(checked, sink, replace(options, evaluate=_rest(validation)), _nobody)
-    session = Session(plan, setup.threads)
+    options = replace(options, evaluate=_rest(validation))
+    planned = (setup.runs or in_this_process)(checked, settings, sink, options)
+    session = Session(planned.plan, setup.threads)
     initialise(session, settings.seed)
     notes = _warm_start(session, settings, folder)
     total = settings.steps or (settings.epochs or 1) * data.batches_per_epoch
     return TrainingJob(
-        checked, settings, plan, session, _engine(plan, session, data, settings), data, validation,
+        checked, settings, planned, session, setup, data, validation,
         TrainOptions(total, settings.seed, settings.log_every, settings.validate_every,
                      settings.checkpoint_every),
         notes,
     )  # fmt: skip
 
 
-def _engine(plan: Plan, session: Session, data: Stream, settings: TrainSettings) -> Engine:
-    """This process alone, with the whole batch at once or shard by shard."""
+def in_this_process(
+    checked: Checked, settings: TrainSettings, sink: Sink, options: Options
+) -> Planned:
+    """The steps are done here, with the whole batch at once or shard by shard."""
+    plan = plan_of(checked, sink, options, _nobody)
     if "train" in plan.programs:
-        return WholeBatch(session, data, settings.seed)
+        return Planned(plan, _open_whole)
+    return Planned(plan, _open_sharded)
+
+
+def _open_whole(
+    job: TrainingJob, run: RunFolder | None, emit: Emit
+) -> AbstractContextManager[Engine]:
+    return nullcontext(WholeBatch(job.session, job.data, job.settings.seed))
+
+
+def _open_sharded(
+    job: TrainingJob, run: RunFolder | None, emit: Emit
+) -> AbstractContextManager[Engine]:
     from flowc.place.emit import make_alone_plan
     from flowc_runtime.cluster.work.alone import ShardByShard
 
-    alone = make_alone_plan(plan, settings.batch, settings.shards or 1)
-    return ShardByShard(session, alone, data, settings.seed)
+    alone = make_alone_plan(job.plan, job.settings.batch, job.settings.shards or 1)
+    return nullcontext(ShardByShard(job.session, alone, job.data, job.settings.seed))
 
 
 def _settings(checked: Checked, sink: Sink) -> TrainSettings:
@@ -257,10 +295,11 @@ def run_training(
     for note in job.notes:
         emit(note)
     progress = resume(run, job.plan, job.session, emit) if resuming and run else None
-    return train(
-        job.plan, job.session, job.engine, job.data, job.validation, job.options, run, emit, stop,
-        progress,
-    )
+    with job.planned.open_engine(job, run, emit) as engine:
+        return train(
+            job.plan, job.session, engine, job.data, job.validation, job.options, run, emit, stop,
+            progress,
+        )
 
 
 def run_with_signals(job: TrainingJob, run: RunFolder | None, emit: Emit, resuming: bool) -> End:

@@ -34,7 +34,8 @@ class Session:
         self.plan = plan
         self.device: Device = device or NumpyDevice()
         self._memory = HostMemory(plan)
-        self._bound: dict[str, Bound] = {}
+        self._lanes = [self._memory]
+        self._bound: dict[tuple[str, int], Bound] = {}
         self.variables: Mapping[str, Array] = MappingProxyType(
             {
                 v.path: self._memory.view(Buffer("variables", v.offset, v.type))
@@ -85,17 +86,23 @@ class Session:
         The program has run up to its loss at least; it is run again to find who is to blame.
         """
         if bound.guard is not None and not isfinite(bound.guard):
-            raise find_non_finite(self.plan, bound.program, bound.run, self._memory)
+            raise find_non_finite(self.plan, bound.program, bound.run, bound.memory)
 
-    def bind(self, name: str) -> Bound:
-        """The program ready to run piece by piece."""
-        if name not in self._bound:
-            if name not in self.plan.programs:
-                known = ", ".join(self.plan.programs)
-                raise ValueError(f"the plan has no program `{name}`, only {known}")
-            program = self.plan.programs[name]
-            self._bound[name] = Bound(program, self._memory, self.device)
-        return self._bound[name]
+    def bind(self, name: str, lane: int = 0) -> Bound:
+        """The program ready to run piece by piece.
+
+        Each lane has an arena of its own, so that a run in one may be half done while another
+        goes on; variables and constants are the same.
+        """
+        if name not in self.plan.programs:
+            known = ", ".join(self.plan.programs)
+            raise ValueError(f"the plan has no program `{name}`, only {known}")
+        if (name, lane) not in self._bound:
+            while len(self._lanes) <= lane:
+                self._lanes.append(self._memory.sibling())
+            memory = self._lanes[lane]
+            self._bound[name, lane] = Bound(self.plan.programs[name], memory, self.device)
+        return self._bound[name, lane]
 
 
 class Bound:
@@ -106,6 +113,7 @@ class Bound:
 
     def __init__(self, program: Program, memory: HostMemory, device: Device):
         self.program = program
+        self.memory = memory
         self.run: Run = device.bind(program, memory)
         views = {p.name: memory.view(program.buffers[p.buffer]) for p in program.inputs}
         self.system = {name: views.pop(name) for name in ("seed", "step") if name in views}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 
 from flowc_runtime.ops.op import Array
@@ -17,25 +19,32 @@ class HostMemory:
             "constants": plan.constant_bytes,
             "arena": plan.arena_bytes,
         }
-        self._bytes = aligned_zeros(sum(map(_rounded, sizes.values())))
-        self._starts: dict[str, int] = {}
+        everything = aligned_zeros(sum(map(_rounded, sizes.values())))
+        spaces: dict[str, Array] = {}
         end = 0
         for space, size in sizes.items():
-            self._starts[space] = end
+            spaces[space] = everything[end : end + _rounded(size)]
             end += _rounded(size)
+        self._kept = {name: spaces[name] for name in ("variables", "constants")}
+        self._arena = spaces["arena"]
         for constant in plan.constants:
             target = self.view(Buffer("constants", constant.offset, constant.type))
             target[...] = constant_array(constant)
 
+    def sibling(self) -> HostMemory:
+        """The same variables and constants with an arena of its own, also zeroed."""
+        other = copy(self)
+        other._arena = aligned_zeros(_rounded(self._arena.size))
+        return other
+
     def view(self, buffer: Buffer) -> Array:
         """The buffer's tensor, to read and to write."""
-        start = self._starts[buffer.space] + buffer.offset
-        return np.ndarray(buffer.type.sizes, buffer.type.storage, self._bytes, start)
+        space = self._arena if buffer.space == "arena" else self._kept[buffer.space]
+        return np.ndarray(buffer.type.sizes, buffer.type.storage, space, buffer.offset)
 
     def scratch(self, offset: int, size: int) -> Array:
         """`size` bytes of the arena."""
-        start = self._starts["arena"] + offset
-        return self._bytes[start : start + size]
+        return self._arena[offset : offset + size]
 
 
 def constant_array(constant: Constant) -> Array:

@@ -9,7 +9,7 @@ from flowc_runtime.cluster.exchange import SLOTS
 from flowc_runtime.cluster.plan import UPDATE, Channel, ClusterPlan, TaskName
 from flowc_runtime.cluster.work.boxes import incoming, outgoing, payload_bytes
 from flowc_runtime.cluster.work.sums import TotalSum
-from flowc_runtime.cluster.work.table import Ranges, replicas_in
+from flowc_runtime.cluster.work.table import Ranges, lanes_of, replicas_in
 from flowc_runtime.plan import ALIGNMENT_BYTES
 
 
@@ -36,7 +36,8 @@ def bytes_held(
     sent = sum(box.bytes for box in outgoing(plan, me, ranges))
     received = sum(box.bytes for box in incoming(plan, me, ranges) if box.producer in remote)
     return Held(
-        rounded(part.variable_bytes), rounded(part.constant_bytes), rounded(part.arena_bytes),
+        rounded(part.variable_bytes), rounded(part.constant_bytes),
+        lanes_of(plan, me, ranges) * rounded(part.arena_bytes),
         SLOTS * (sent + received), own_sums(plan, me, ranges) + spare_bytes(plan, me, ranges),
     )  # fmt: skip
 

@@ -23,7 +23,8 @@ class ShardByShard:
     """An engine for a session whose plan has the programs `gradient` and `update`."""
 
     def __init__(self, session: Session, plan: ClusterPlan, data: Stream, seed: int):
-        read = ShardReader(data, plan.shard_size, session.inputs(GRADIENT))
+        read = ShardReader(data, plan.shard_size)
+        read.bind(session.inputs(GRADIENT))
         ranges = {str(ME): (0, plan.shards)}
         self._shards = plan.shards
         self._runner = Runner(Work(session, plan, ME, ranges, None, read, seed))

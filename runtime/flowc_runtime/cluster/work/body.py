@@ -172,7 +172,9 @@ class Body:
         assert self._session is not None
         dataset = read_spec(command.data).open(self._root, self._allow)
         stream = Stream(dataset, plan.batch, command.seed, dataset.shuffled, "drop")
-        self._read = ShardReader(stream, plan.shard_size, self._session.inputs(GRADIENT))
+        received = {t.name for c in plan.channels if c.kind == "value" for t in c.tensors}
+        reader = self._read = ShardReader(stream, plan.shard_size, received)
+        reader.bind(self._session.inputs(GRADIENT))
         return len(dataset), content_sha256(dataset)
 
     def _first_ranges(self, plan: ClusterPlan) -> dict[str, tuple[int, int]]:

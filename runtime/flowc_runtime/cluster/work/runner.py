@@ -33,6 +33,7 @@ from flowc_runtime.cluster.work.table import (
     TakeSlices,
     TakeValues,
     TakeVariables,
+    lanes_of,
     means_of,
     replicas_in,
     step_table,
@@ -93,8 +94,11 @@ class Runner:
         self.step = 0  # the last that is done
         self._packings = {c.name: Packing(c) for c in plan.channels}
         self._mine: Range = ranges[str(me)]
-        self._programs = {n: session.bind(n) for n in session.plan.programs if n in
-                          (GRADIENT, UPDATE)}
+        self._programs: dict[str, Bound] = {
+            n: session.bind(n) for n in session.plan.programs if n in (GRADIENT, UPDATE)}
+        lanes = lanes_of(plan, me, ranges) if GRADIENT in self._programs else 1
+        self._lanes = [session.bind(GRADIENT, lane) for lane in range(lanes)
+                       if GRADIENT in self._programs]
         self._outboxes: dict[str, Outbox] = {}
         self._inboxes: dict[tuple[str, str], Inbox] = {}
         if (exchange := work.exchange) is not None:
@@ -105,7 +109,7 @@ class Runner:
         self._slots: dict[str, Bytes] = {}  # of this step, by channel
         self._own: dict[str, Bytes] = {}  # sums that nobody else takes
         self._spare = aligned_zeros(spare_bytes(plan, me, ranges))
-        self.kept = KeptOutputs(self._mine, plan.shards, self._scalars())
+        self.kept = KeptOutputs(self._mine, plan.shards, [scalars_of(b) for b in self._lanes])
         self._base: int | None = None  # the step that the generation began after
         self._calls: list[Call] = [self._bind(op) for op in step_table(plan, me, ranges)]
 
@@ -135,29 +139,29 @@ class Runner:
 
     def _bind(self, op: Op) -> Call:
         match op:
-            case Fill(shard):
-                return self._fill(shard)
+            case Fill(shard, lane):
+                return self._fill(shard, self._lanes[lane])
             case BeginUpdate():
                 update = self._programs[UPDATE]
                 return lambda sequence: update.set_system(self._seed, self._now)
-            case Run(program, start, stop):
-                run = self._programs[program].run
+            case Run(program, start, stop, lane):
+                run = self._bound(program, lane).run
                 return lambda sequence: run(start, stop)
-            case CheckLoss():
-                bound = self._programs[GRADIENT]
+            case CheckLoss(lane):
+                bound = self._lanes[lane]
                 return lambda sequence: self._session.check_loss(bound)
             case TakeVariables(channel, producer):
                 return self._take_variables(channel, producer)
-            case TakeValues(channel, producer, program, shard):
-                return self._take_values(channel, producer, program, shard)
-            case SendValues(channel, program, shard):
-                return self._send_values(channel, program, shard)
-            case Add(channel, shard):
-                return self._add(channel, shard)
+            case TakeValues(channel, producer, program, shard, lane):
+                return self._take_values(channel, producer, program, shard, lane)
+            case SendValues(channel, program, shard, lane):
+                return self._send_values(channel, program, shard, lane)
+            case Add(channel, shard, lane):
+                return self._add(channel, shard, self._lanes[lane])
             case Publish(channel):
                 return self._publish(channel)
-            case Keep(shard):
-                return lambda sequence: self.kept.add(shard)
+            case Keep(shard, lane):
+                return lambda sequence: self.kept.add(shard, lane)
             case Sum(channel):
                 return self._sum(channel)
             case SumSlice(channel):
@@ -169,8 +173,11 @@ class Runner:
             case Commit():
                 return self._commit
 
-    def _fill(self, shard: int) -> Call:
-        bound, seed = self._programs[GRADIENT], shard_seed(self._seed, shard)
+    def _bound(self, program: str, lane: int) -> Bound:
+        return self._lanes[lane] if program == GRADIENT else self._programs[program]
+
+    def _fill(self, shard: int, bound: Bound) -> Call:
+        seed = shard_seed(self._seed, shard)
 
         def call(sequence: int) -> None:
             self._read(self._now, shard, bound.inputs)
@@ -201,9 +208,11 @@ class Runner:
 
         return call
 
-    def _take_values(self, channel: str, producer: str, program: str, shard: int) -> Call:
+    def _take_values(
+        self, channel: str, producer: str, program: str, shard: int, lane: int
+    ) -> Call:
         inbox, packing = self._inboxes[channel, producer], self._packings[channel]
-        inputs = self._programs[program].inputs
+        inputs = self._bound(program, lane).inputs
         targets = [inputs[t.name] for t in packing.channel.tensors]
         count = self._count(program)
 
@@ -214,9 +223,9 @@ class Runner:
 
         return call
 
-    def _send_values(self, channel: str, program: str, shard: int) -> Call:
+    def _send_values(self, channel: str, program: str, shard: int, lane: int) -> Call:
         outbox, packing = self._outboxes[channel], self._packings[channel]
-        outputs = self._programs[program].outputs
+        outputs = self._bound(program, lane).outputs
         sources = [outputs[t.name] for t in packing.channel.tensors]
         count = self._count(program)
 
@@ -231,9 +240,8 @@ class Runner:
         """How many payloads of a value a step has."""
         return self._mine[1] - self._mine[0] if program == GRADIENT else 1
 
-    def _add(self, channel: str, shard: int) -> Call:
-        packing = self._packings[channel]
-        outputs = self._programs[GRADIENT].outputs
+    def _add(self, channel: str, shard: int, bound: Bound) -> Call:
+        packing, outputs = self._packings[channel], bound.outputs
         sources = [outputs[t.name] for t in packing.channel.tensors]
         sums = PartialSums(self._mine, self._plan.shards, sources)
         outbox, size = self._outboxes.get(channel), packing.channel.bytes
@@ -346,14 +354,13 @@ class Runner:
     def _my_slice(self, channel: str) -> tuple[int, int]:
         return slice_of(self._plan.channel(means_of(channel)), str(self._me), self._ranges)
 
-    def _scalars(self) -> dict[str, Array]:
-        bound: Bound | None = self._programs.get(GRADIENT)
-        if bound is None:
-            return {}
-        return {
-            name: view for name, view in bound.outputs.items()
-            if view.ndim == 0 and (name == "loss" or name.startswith("metric."))
-        }
+
+def scalars_of(bound: Bound) -> dict[str, Array]:
+    """Loss and metrics of the gradient program."""
+    return {
+        name: view for name, view in bound.outputs.items()
+        if view.ndim == 0 and (name == "loss" or name.startswith("metric."))
+    }
 
 
 class Gatherer:
@@ -417,16 +424,16 @@ class Pieces:
 class KeptOutputs:
     """Sums of loss and metrics over my shards, on a stack like the gradients."""
 
-    def __init__(self, mine: Range, shards: int, scalars: Mapping[str, Array]):
-        self.names = tuple(scalars)
+    def __init__(self, mine: Range, shards: int, lanes: Sequence[Mapping[str, Array]]):
+        self.names = tuple(lanes[0]) if lanes else ()
         self.ranges = subtrees(mine, shards)
-        self._now = [np.zeros((), np.float32) for _ in scalars]
-        self._scalars = tuple(scalars.values())
+        self._now = [np.zeros((), np.float32) for _ in self.names]
+        self._lanes = [tuple(scalars.values()) for scalars in lanes]
         self._sums = PartialSums(mine, shards, self._now)
         self._levels: dict[int, list[Array]] = {}
 
-    def add(self, shard: int) -> None:
-        copy_all(self._now, self._scalars)
+    def add(self, shard: int, lane: int) -> None:
+        copy_all(self._now, self._lanes[lane])
         self._sums.add(shard, self._level)
 
     def values(self, place: int) -> tuple[tuple[str, float], ...]:

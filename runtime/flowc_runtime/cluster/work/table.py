@@ -26,9 +26,13 @@ LOSS = "loss"
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Read a shard's examples into the inputs of the gradient program, and begin it."""
+    """Read a shard's examples into the inputs of the gradient program, and begin it.
+
+    `lane` is, here and below, which arena of the task the shard is computed in.
+    """
 
     shard: int
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,14 @@ class Run:
     program: str
     start: int
     stop: int
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CheckLoss:
     """Go no further where the shard's loss is not finite."""
+
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class TakeValues:
     producer: str
     program: str
     shard: int  # position among my shards; 0 for values that come once a step
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class SendValues:
     channel: str
     program: str
     shard: int
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,7 @@ class Add:
 
     channel: str
     shard: int
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class Keep:
     """Loss and metrics of my shard number `shard` join what the task reports of the step."""
 
     shard: int
+    lane: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +158,58 @@ def gradient_table(plan: ClusterPlan, me: TaskName, ranges: Ranges) -> tuple[Op,
     if GRADIENT not in part.plan.programs:
         return ()
     start, stop = ranges[str(me)]
-    ops: list[Op] = []
-    for shard in range(start, stop):
-        ops.append(Fill(shard))
-        ops += _shard(plan, part, me, shard - start, shard == stop - 1)
-        ops.append(Keep(shard - start))
+    lanes = lanes_of(plan, me, ranges)
+    halves = []
+    for number, shard in enumerate(range(start, stop)):
+        lane = number % lanes
+        ops_of_shard = [
+            Fill(shard, lane),
+            *_shard(plan, part, me, number, shard == stop - 1, lane),
+            Keep(number, lane),
+        ]
+        halves.append(_forward_and_backward(ops_of_shard, me))
+    ops = _pipelined(halves, lanes)
     if plan.sync.loose and ops:
         ops += [Publish(s.channel) for s in part.stops[GRADIENT] if _is_sums(plan, s)]
     return tuple(ops)
+
+
+def lanes_of(plan: ClusterPlan, me: TaskName, ranges: Ranges) -> int:
+    """How many shards are under way at once: a stage does not wait for those behind it."""
+    if not me.role.startswith("stage:"):
+        return 1
+    stages = sum(part.role.startswith("stage:") for part in plan.parts)
+    behind = stages - 1 - _stage(me.role)
+    start, stop = ranges[str(me)]
+    return max(1, min(behind + 1, stop - start))
+
+
+def _pipelined(halves: list[tuple[list[Op], list[Op]]], lanes: int) -> list[Op]:
+    """One forward, one backward (Narayanan et al. 2019, "PipeDream"), after a few forwards."""
+    ahead = lanes - 1
+    ops: list[Op] = []
+    for forward, _ in halves[:ahead]:
+        ops += forward
+    for number, (_, backward) in enumerate(halves):
+        if number + ahead < len(halves):
+            ops += halves[number + ahead][0]
+        ops += backward
+    return ops
+
+
+def _forward_and_backward(ops: list[Op], me: TaskName) -> tuple[list[Op], list[Op]]:
+    """Cut where something of a later stage is waited for."""
+    if me.role.startswith("stage:"):
+        for place, op in enumerate(ops):
+            if isinstance(op, TakeValues):
+                producer = _role_of(op.producer)
+                if producer.startswith("stage:") and _stage(producer) > _stage(me.role):
+                    return ops[:place], ops[place:]
+    return ops, []
+
+
+def _stage(role: str) -> int:
+    return int(role.partition(":")[2])
 
 
 def update_table(plan: ClusterPlan, me: TaskName, ranges: Ranges) -> tuple[Op, ...]:
@@ -228,17 +283,17 @@ def _sums_of(channel: Channel) -> str:
 
 
 def _shard(
-    plan: ClusterPlan, part: Part, me: TaskName, shard: int, last: bool
+    plan: ClusterPlan, part: Part, me: TaskName, shard: int, last: bool, lane: int
 ) -> Iterator[Op]:
     program = part.plan.programs[GRADIENT]
     position = 0
     for stop in _with_loss(program, part.stops.get(GRADIENT, ())):
         if stop.position > position:
-            yield Run(GRADIENT, position, stop.position)
+            yield Run(GRADIENT, position, stop.position, lane)
             position = stop.position
-        yield from _gradient_stop(plan, stop, me, shard, last)
+        yield from _gradient_stop(plan, stop, me, shard, last, lane)
     if len(program.instructions) > position:
-        yield Run(GRADIENT, position, len(program.instructions))
+        yield Run(GRADIENT, position, len(program.instructions), lane)
 
 
 def _with_loss(program: Program, stops: tuple[Stop, ...]) -> list[Stop]:
@@ -255,10 +310,10 @@ def _with_loss(program: Program, stops: tuple[Stop, ...]) -> list[Stop]:
 
 
 def _gradient_stop(
-    plan: ClusterPlan, stop: Stop, me: TaskName, shard: int, last: bool
+    plan: ClusterPlan, stop: Stop, me: TaskName, shard: int, last: bool, lane: int
 ) -> Iterator[Op]:
     if not stop.channel:
-        yield CheckLoss()
+        yield CheckLoss(lane)
         return
     channel = plan.channel(stop.channel)
     match channel.kind:
@@ -266,11 +321,11 @@ def _gradient_stop(
             yield TakeVariables(channel.name, channel.producer)
         case "value" if stop.action == "receive":
             producer = str(TaskName(channel.producer, me.replica))
-            yield TakeValues(channel.name, producer, GRADIENT, shard)
+            yield TakeValues(channel.name, producer, GRADIENT, shard, lane)
         case "value":
-            yield SendValues(channel.name, GRADIENT, shard)
+            yield SendValues(channel.name, GRADIENT, shard, lane)
         case "gradients":
-            yield Add(channel.name, shard)
+            yield Add(channel.name, shard, lane)
             if last and not plan.sync.loose:
                 yield Publish(channel.name)
 
