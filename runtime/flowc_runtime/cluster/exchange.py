@@ -45,11 +45,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A channel that this task consumes, from one producer: there may be several of a name."""
+    """A channel that this task consumes, from one producer: there may be several of a name.
+
+    `consumers` are all who take it, in the order in which its producer names them.
+    """
 
     name: str
     bytes: int
     producer: str
+    consumers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,11 +68,13 @@ def incoming(plan: ClusterPlan, me: TaskName, ranges: Ranges) -> tuple[Incoming,
                 continue
             if not _produces(channel, producer, ranges):
                 continue
-            if str(me) in _consumers(plan, channel, producer, ranges):
+            consumers = _consumers(plan, channel, producer, ranges)
+            if str(me) in consumers:
                 size = payload_bytes(plan, channel, str(producer), ranges)
                 own = channel.kind == "variables" and plan.sync.mode == "async"
                 name = personal(channel.name, str(me)) if own else channel.name
-                found.append(Incoming(name, size, str(producer)))
+                takers = (str(me),) if own else consumers
+                found.append(Incoming(name, size, str(producer), takers))
     return tuple(found)
 
 
