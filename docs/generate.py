@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 
+from pages.cluster_file import cluster_file
 from pages.commands import commands
 from pages.errors import errors
 from pages.library import functions, library
@@ -21,6 +22,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "library.md": library,
     "settings.md": settings,
     "data.md": data,
+    "cluster-file.md": cluster_file,
     "errors.md": errors,
     "commands.md": commands,
     "limits.md": limits,

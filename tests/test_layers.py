@@ -68,6 +68,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.plan": (
         *GRAPH, "flowc_runtime.plan", "flowc_runtime.planfile", "flowc_runtime.expression",
         "flowc_runtime.blocking"),
+    "flowc.cluster": (*NOUNS, "flowc_runtime.cluster"),
     "flowc.driver": (*NOUNS, *TARGET, *COMPILER, "flowc_runtime.plan"),
     # what stands around the compiler
     "flowc.jobs": ("flowc", "flowc_runtime"),
@@ -89,6 +90,8 @@ LIBRARIES = {
     "tensorboardX": ("flowc_runtime.runfolder",),
     "safetensors": ("flowc_runtime.checkpoint",),
     "PIL": ("flowc_runtime.data",),
+    "ruamel": ("flowc.cluster",),
+    "cryptography": ("flowc.cluster",),
     "pycuda": ("flowc_runtime.cuda", "flowc.cli"),
 }
 

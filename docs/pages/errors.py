@@ -30,6 +30,7 @@ GROUPS = (
     ("Calls", "flowc/lower/errors/calls.py"),
     ("Statements", "flowc/lower/errors/structure.py"),
     ("Hyperparameters, data, train and place", "flowc/lower/errors/settings.py"),
+    ("Cluster files", "flowc/cluster"),
     ("Commands", "flowc"),
 )
 

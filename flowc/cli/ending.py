@@ -30,6 +30,7 @@ EXITS = {
     "run-busy": exits.UNAVAILABLE,
     "run-none": exits.NO_INPUT,
     "run-unwritable": exits.CANNOT_CREATE,
+    "cert-exists": exits.CANNOT_CREATE,
 }
 
 
@@ -61,7 +62,7 @@ def end(error: BaseException, debug: bool = False, color: bool | None = None) ->
         case KeyboardInterrupt() | click.Abort():
             return exits.INTERRUPTED
         case Stop():
-            return exits.MISTAKE  # `diagnosing` has shown the diagnostics
+            return _exit_of_stop(error)  # `diagnosing` has shown the diagnostics
         case Told():
             return error.event.exit_code
         case Coded():
@@ -94,6 +95,12 @@ def say(
 
         text = render_text([Diagnostic(code, message, help=help, severity=severity)], color=True)
     click.echo(text, err=True, color=color)
+
+
+def _exit_of_stop(error: Stop) -> int:
+    from flowc.cluster.wrong import WrongCluster
+
+    return exits.CONFIG if isinstance(error, WrongCluster) else exits.MISTAKE
 
 
 def _exit_of(error: Coded) -> int:

@@ -11,5 +11,7 @@ BUG = 70  # flowc's own
 CANNOT_CREATE = 73  # a folder or file that is to be written
 IO = 74  # the disk: full, or failing
 PREEMPTED = 75  # told to stop; a checkpoint is saved
+PROTOCOL = 76  # a peer is another version, or no flowc at all
 NOT_ALLOWED = 77  # a path outside of what the user allows
+CONFIG = 78  # the cluster file is wrong, or would listen to everybody
 INTERRUPTED = 130  # Ctrl-C

@@ -18,7 +18,8 @@ from flowc import __version__
 Level = Literal["OK", "INFO", "WARN", "FAIL"]
 
 OLDEST_PYTHON = (3, 11)
-CORE = ("click", "lark", "numpy", "platformdirs", "rich", "safetensors", "tensorboardX")
+CORE = ("click", "lark", "numpy", "platformdirs", "rich", "ruamel.yaml", "safetensors",
+        "tensorboardX")  # fmt: skip
 LITTLE_DISK_BYTES = 10**9
 LITTLE_MEMORY_BYTES = 10**9
 GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")

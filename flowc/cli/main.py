@@ -25,6 +25,8 @@ COMMANDS = {
     "explain": Entry("flowc.cli.explain", "explain", "Tell more about the code of a message."),
     "doctor": Entry("flowc.cli.doctor", "doctor", "Look over this machine and installation."),
     "data": Entry("flowc.cli.data", "data", "List and download public data sets."),
+    "cluster": Entry("flowc.cli.cluster", "cluster",
+                     "Check a cluster file and its hosts, and make certificates."),
     "completion": Entry("flowc.cli.completion", "completion", "Print a shell's completion script."),
 }
 

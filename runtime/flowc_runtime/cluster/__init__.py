@@ -1,1 +1,6 @@
 """A training over several tasks: what each of them computes, holds and sends, and how they meet."""
+
+import os
+
+# gRPC reads this when it is first imported; at its own choice it tells of every closed connection.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")

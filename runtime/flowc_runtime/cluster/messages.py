@@ -20,7 +20,7 @@ class Hello:
     protocol: int
     flowc: str  # version
     job: str  # a random id, the same for all tasks of a training
-    task: str  # who the task is to be, as `worker:1`
+    task: str  # who the task is to be, as `worker:1`; empty for a mere look, answered by Welcome
     lease_seconds: float
 
 
