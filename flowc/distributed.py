@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from flowc.cluster import Cluster, TaskSpec
-from flowc.diagnostic import Diagnostic, Sink, Stop
-from flowc.driver import Checked, Options, check, cluster_plan_of
-from flowc.jobs import (
-    Emit,
-    Setup,
-    TrainingJob,
-    data_spec,
-    first_variables,
-    folder_of,
-    needed_settings,
-    open_streams,
-    rest_of,
-    train_options,
-)
+from flowc.diagnostic import Sink
+from flowc.driver import Checked, Options, cluster_plan_of
+from flowc.jobs import Emit, Planned, Runs, TrainingJob, data_spec, folder_of
 from flowc.lower.settings import TrainSettings
-from flowc.place.strategy import Strategy, choose
-from flowc.source import Source
+from flowc.place.strategy import choose
+from flowc_runtime.cluster.control.credentials import load_credentials
+from flowc_runtime.cluster.coordinator.engine import ClusterEngine
+from flowc_runtime.cluster.errors import ClusterError
+from flowc_runtime.cluster.launch import Place, launcher_for
 from flowc_runtime.cluster.plan import ClusterPlan, Sync, TaskName, tasks_of
 from flowc_runtime.cluster.planfile import cluster_plan_hash, read_cluster_plan, write_cluster_plan
 from flowc_runtime.data.spec import write_spec
-from flowc_runtime.executor import Session
-from flowc_runtime.plan import Plan, PlanError
+from flowc_runtime.planfile import plan_hash, read_plan
+from flowc_runtime.runfolder.folder import RunFolder
 from flowc_runtime.training import Engine
 
 SYNC_TEXT = re.compile(r"(\w+)(?:\s*\(\s*(?:\w+\s*=\s*)?(\d+)\s*\))?")
@@ -45,7 +38,7 @@ def parse_sync(text: str) -> Sync:
     number = int(match[2]) if match and match[2] else None
     match (match[1] if match else ""), number:
         case ("sync" | "all_reduce") as mode, None:
-            return Sync(mode)  # type: ignore[arg-type]
+            return Sync(mode)
         case "backup", _:
             return Sync("backup", backups=1 if number is None else number)
         case "async", _:
@@ -53,7 +46,7 @@ def parse_sync(text: str) -> Sync:
     raise ValueError(f"`{text}` is none of sync, all_reduce, backup(1), async(4)")
 
 
-def over(cluster: Cluster, sync: Sync | None, reach: Reach) -> Runs:
+def over(cluster: Cluster, sync: Sync | None = None) -> Runs:
     """Training over the tasks of a cluster; what cannot be is told to the sink, then Stop."""
 
     def plan(
@@ -64,9 +57,50 @@ def over(cluster: Cluster, sync: Sync | None, reach: Reach) -> Runs:
             checked.placing, workers, len(cluster.tasks) - workers, settings.batch,
             settings.shards, sink, sync or cluster.sync)
         whole, parts = cluster_plan_of(checked, sink, options, _nobody, strategy)
-        return Planned(whole, partial(_open, cluster, parts, reach), parts)
+        return Planned(whole, partial(_open, cluster, parts), parts)
 
     return plan
+
+
+@contextmanager
+def _open(
+    cluster: Cluster, plan: ClusterPlan, job: TrainingJob, run: RunFolder | None, emit: Emit
+) -> Iterator[Engine]:
+    """Starts nothing before the training begins, and ends all tasks when it is over."""
+    folder = folder_of(job.checked.world.tree.source)
+    places = [
+        _place(name, spec, cluster, folder, job.setup.allow)
+        for name, spec in tasks_for(plan, cluster).items()
+    ]
+    threads = job.setup.threads or 1
+    logs = run.path / "tasks" if run else None
+    if logs is not None:
+        logs.mkdir(exist_ok=True)
+    launcher = launcher_for(places, threads, logs)
+    tls = cluster.security.tls
+    spec = write_spec(data_spec(job.settings.data, job.checked.inputs))
+    engine = ClusterEngine(
+        plan, write_cluster_plan(plan), spec, job.settings.seed, threads, places, launcher,
+        load_credentials(tls) if tls else None, job.session.variables, emit,
+    )  # fmt: skip
+    with closing(engine):
+        yield engine
+
+
+def _place(
+    name: TaskName, spec: TaskSpec, cluster: Cluster, folder: Path, allow: tuple[Path, ...]
+) -> Place:
+    """Where a task is to be, and how to get there. Local ones read the data of this folder."""
+    security = cluster.security
+    local = spec.start == "local"
+    tls = security.tls if local else security.on_hosts
+    return Place(
+        str(name), spec.address, spec.start,
+        spec.ssh.to if spec.ssh else "", spec.ssh.command if spec.ssh else "flowc",
+        str(tls) if tls else None, security.insecure,
+        str(folder.resolve()) if local else "",
+        tuple(str(a.resolve()) for a in allow) if local else (),
+    )  # fmt: skip
 
 
 def tasks_for(plan: ClusterPlan, cluster: Cluster) -> dict[TaskName, TaskSpec]:
@@ -81,13 +115,17 @@ def tasks_for(plan: ClusterPlan, cluster: Cluster) -> dict[TaskName, TaskSpec]:
     return {name: replace(spec, name=name) for name, spec in pairs}
 
 
-def check_against(text: str, plan: ClusterPlan, name: str) -> None:
-    """Raises Stop-like PlanError where a stored plan is not the one compiled now."""
-    stored = read_cluster_plan(text)
-    if cluster_plan_hash(stored) != cluster_plan_hash(plan):
-        raise PlanError(
-            f"{name} is another plan than the one that the model and the cluster give now; "
-            f"`flowc plan --diff {name}` shows what differs")
+def check_stored(planned: Planned, text: str, name: str) -> None:
+    """Raises ClusterError `plan-drift` where a stored plan is not the one compiled now."""
+    mine = planned.cluster_plan
+    stored = cluster_plan_hash(read_cluster_plan(text)) if mine else plan_hash(read_plan(text))
+    found = cluster_plan_hash(mine) if mine else plan_hash(planned.plan)
+    if stored != found:
+        raise ClusterError(
+            "plan-drift",
+            f"{name} is another plan than the one that the model and the cluster give now",
+            f"`flowc plan --diff {name}` shows what differs",
+        )  # fmt: skip
 
 
 def _nobody(stage: str, value: object) -> None:

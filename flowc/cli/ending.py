@@ -31,6 +31,23 @@ EXITS = {
     "run-none": exits.NO_INPUT,
     "run-unwritable": exits.CANNOT_CREATE,
     "cert-exists": exits.CANNOT_CREATE,
+    "host-unknown": exits.UNAVAILABLE,
+    "host-unreachable": exits.UNAVAILABLE,
+    "host-refused": exits.UNAVAILABLE,
+    "host-unauthenticated": exits.NOT_ALLOWED,
+    "host-not-flowc": exits.PROTOCOL,
+    "host-other-version": exits.PROTOCOL,
+    "task-busy": exits.UNAVAILABLE,
+    "task-not-started": exits.UNAVAILABLE,
+    "task-dies": exits.UNAVAILABLE,
+    "task-lost": exits.UNAVAILABLE,
+    "task-stuck": exits.UNAVAILABLE,
+    "peer-unreachable": exits.UNAVAILABLE,
+    "task-bug": exits.BUG,
+    "listen-insecure": exits.CONFIG,
+    "listen-failed": exits.UNAVAILABLE,
+    "tls-missing": exits.NO_INPUT,
+    "tls-key-readable": exits.CONFIG,
 }
 
 

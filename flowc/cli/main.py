@@ -27,6 +27,7 @@ COMMANDS = {
     "data": Entry("flowc.cli.data", "data", "List and download public data sets."),
     "cluster": Entry("flowc.cli.cluster", "cluster",
                      "Check a cluster file and its hosts, and make certificates."),
+    "worker": Entry("flowc.cli.worker", "worker", "Take part in a training over several tasks."),
     "completion": Entry("flowc.cli.completion", "completion", "Print a shell's completion script."),
 }
 

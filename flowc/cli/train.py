@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from flowc.cli.clusters import Where, cluster_options, refuse_drift
 from flowc.cli.command import command
 from flowc.cli.jobs import allow_option, backend_option, threads_option
 from flowc.cli.models import diagnosing, read_model
@@ -27,6 +28,8 @@ COUNT = click.IntRange(1)
     ("flowc train", "model.flow of this folder"),
     ("flowc train m.flow --epochs 3 -D hidden=256", "with other settings"),
     ("flowc train m.flow --resume", "go on where the last run of the model stopped"),
+    ("flowc train m.flow --local 2", "on two workers and a ps of this machine"),
+    ("flowc train m.flow --cluster hosts.yaml", "on the hosts of a cluster file"),
 )
 @model_argument
 @define_option
@@ -38,6 +41,9 @@ COUNT = click.IntRange(1)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="The run folder; by default runs/MODEL-DATE-TIME.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on from the newest sound checkpoint of the run.")
+@cluster_options
+@click.option("--plan", "stored", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              metavar="FILE", help="Refuse to train by another plan than this one.")  # fmt: skip
 @allow_option
 @click.option("--progress", type=click.Choice(("auto", "rich", "plain", "json", "none")),
               default="auto", show_default=True, help="How progress is shown.")  # fmt: skip
@@ -54,6 +60,11 @@ def train(
     backend: str,
     out: Path | None,
     resume: bool,
+    cluster: str | None,
+    local: int | None,
+    ps: int | None,
+    sync: str | None,
+    stored: Path | None,
     allow: tuple[Path, ...],
     progress: str,
     as_json: bool,
@@ -72,7 +83,8 @@ def train(
     given = {name: str(value) for name, value in settings.items() if value is not None}
     show = reporter(progress, as_json)
     try:
-        job, run = _open(model, {**defines, **given}, threads, allow, out, resume)
+        where = Where(cluster, local, ps, sync)
+        job, run = _open(model, {**defines, **given}, threads, allow, out, resume, where, stored)
         _summary(job)
         started = time.monotonic()
         with run:
@@ -87,17 +99,20 @@ def train(
 
 def _open(
     model: Path, defines: dict[str, str], threads: int, allow: tuple[Path, ...],
-    out: Path | None, resume: bool,
+    out: Path | None, resume: bool, where: Where, stored: Path | None,
 ) -> tuple[TrainingJob, RunFolder]:
     """The job, and its run folder: a new one, or the one to be resumed."""
     from flowc.jobs import Setup, new_run, prepare_training, reopen
 
     with diagnosing() as sink:
         source = read_model(model, sink)
-        setup = Setup(defines, threads, allow)
+        setup = Setup(defines, threads, allow, where.runs(sink))
         if resume:
-            return reopen(source, sink, setup, out)
+            job, run = reopen(source, sink, setup, out)
+            refuse_drift(job, stored)
+            return job, run
         job = prepare_training(source, sink, setup)
+    refuse_drift(job, stored)
     return job, new_run(job, tuple(sys.argv), out)
 
 

@@ -36,7 +36,10 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A task of a generation. `start` and `stop` are its shards of each batch."""
+    """A task of the job. `start` and `stop` are its shards of each batch.
+
+    One that takes no part in the generation has no shards, and no address.
+    """
 
     task: str
     address: str  # host:port where it answers to pulls
@@ -47,7 +50,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """A new generation: what is under way is given up, and the members are these."""
+    """A new generation: what is under way is given up. The members are all tasks of the job."""
 
     generation: int
     members: tuple[Member, ...]

@@ -1,0 +1,1 @@
+"""The coordinator: what it decides (a state machine), and the shell that does it."""
