@@ -50,14 +50,32 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.training": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.device", "flowc_runtime.data",
         "flowc_runtime.events", "flowc_runtime.checkpoint", "flowc_runtime.runfolder"),
+    "flowc_runtime.calibrate": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking",
+        "flowc_runtime.device", "flowc_runtime.executor", "flowc_runtime.threads",
+        "flowc_runtime.data", "flowc_runtime.events", "flowc_runtime.training"),
+    "flowc_runtime.cluster": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.planfile", "flowc_runtime.memory",
+        "flowc_runtime.device", "flowc_runtime.executor", "flowc_runtime.data",
+        "flowc_runtime.checkpoint", "flowc_runtime.training"),
+    "flowc_runtime.cluster.control": ("flowc_runtime.cluster",),
+    "flowc_runtime.cluster.transport": ("flowc_runtime.cluster", "flowc_runtime.cluster.control"),
+    "flowc_runtime.cluster.launch": ("flowc_runtime.cluster",),
+    "flowc_runtime.cluster.task": ("flowc_runtime.cluster", "flowc_runtime.cluster.control"),
+    "flowc_runtime.cluster.coordinator": (
+        "flowc_runtime.cluster", "flowc_runtime.cluster.control", "flowc_runtime.cluster.launch",
+        "flowc_runtime.checkpoint", "flowc_runtime.device", "flowc_runtime.events",
+        "flowc_runtime.training"),
+    "flowc_runtime.cluster.simulator": (
+        "flowc_runtime.cluster", "flowc_runtime.cluster.coordinator"),
     # the compiler: nouns may be imported by verbs, verbs never import verbs
     "flowc": ("flowc.api",),
     "flowc.source": (),
     "flowc.diagnostic": ("flowc.source",),
     "flowc.render": (*NOUNS, "flowc"),
     "flowc.explain": (
-        *NOUNS, "flowc_runtime.checkpoint", "flowc_runtime.runfolder", "flowc_runtime.data",
-        "flowc_runtime.training"),
+        *NOUNS, "flowc.costs", "flowc_runtime.checkpoint", "flowc_runtime.runfolder", "flowc_runtime.data",
+        "flowc_runtime.training", "flowc_runtime.cluster"),
     "flowc.codes": (),
     "flowc.std": (),
     "flowc.syntax": (*NOUNS, "flowc_grammar"),
@@ -68,17 +86,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.plan": (
         *GRAPH, "flowc_runtime.plan", "flowc_runtime.planfile", "flowc_runtime.expression",
         "flowc_runtime.blocking"),
-    "flowc.cluster": (*NOUNS, "flowc_runtime.cluster"),
+    "flowc.costs": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking"),
+    "flowc.predict": (
+        *TARGET, "flowc.costs", "flowc_runtime.plan", "flowc_runtime.cluster"),
+    "flowc.cluster": (*NOUNS, "flowc_runtime.cluster", "flowc_runtime.cluster.control"),
     "flowc.driver": (*NOUNS, *TARGET, *COMPILER, "flowc_runtime.plan"),
     # what stands around the compiler
     "flowc.jobs": ("flowc", "flowc_runtime"),
+    "flowc.planning": ("flowc", "flowc_runtime"),
     "flowc.examples": ("flowc_runtime.data", "flowc_runtime.types"),
     "flowc.views": ("flowc", "flowc_runtime"),
     "flowc.templates": (),
     "flowc.api": ("flowc", "flowc_runtime"),
     "flowc.cli": ("flowc", "flowc_runtime"),
 }
-AROUND = ("flowc.jobs", "flowc.views", "flowc.api", "flowc.cli")
+AROUND = ("flowc.jobs", "flowc.planning", "flowc.views", "flowc.api", "flowc.cli")
 WHOLE = ("flowc", "flowc_runtime")  # with these entries the rooms around the compiler may use all
 
 # Each library stays in the rooms named.
@@ -92,6 +115,10 @@ LIBRARIES = {
     "PIL": ("flowc_runtime.data",),
     "ruamel": ("flowc.cluster",),
     "cryptography": ("flowc.cluster",),
+    "grpc": (
+        "flowc_runtime.cluster", "flowc_runtime.cluster.control",
+        "flowc_runtime.cluster.transport", "flowc.cluster"),
+    "google": ("flowc_runtime.cluster.control",),
     "pycuda": ("flowc_runtime.cuda", "flowc.cli"),
 }
 

@@ -15,7 +15,7 @@ from flowc.cli.jobs import allow_option
 
 if TYPE_CHECKING:
     from flowc_runtime.cluster.exchange import Exchange
-    from flowc_runtime.cluster.task import TaskBody
+    from flowc_runtime.cluster.task import Task, TaskBody
 
 CERTIFICATES = click.Path(exists=True, file_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -61,7 +61,7 @@ def worker(
     credentials = check_listen(listen, tls, insecure)
     task = Task(listen, _maker(root, allow), _exchange(credentials), credentials, _handlers())
     if until_eof:
-        threading.Thread(target=_end_with_input, name="input", daemon=True).start()
+        threading.Thread(target=_end_with_input, args=(task,), name="input", daemon=True).start()
     click.echo(f"flowc worker listens at {task.address} (pid {os.getpid()})")
     sys.stdout.flush()
     if until_eof:
@@ -98,7 +98,7 @@ def _handlers() -> tuple[Any, ...]:
     return (measure_handler(),)
 
 
-def _end_with_input() -> None:
+def _end_with_input(task: Task) -> None:
     while os.read(0, 4096):
         pass
-    os._exit(0)
+    task.stop("whoever started it is gone")

@@ -1,7 +1,7 @@
 """A task whose body counts instead of computing: what a control plane can be tested with.
 
 `w` begins as the coordinator says; step k adds k to all of it. There are no peers to wait for.
-`python stand_in.py --listen ADDRESS` serves as `flowc worker` does.
+`python stand_in.py worker --listen ADDRESS` serves as `flowc worker` does.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from flowc_runtime.cluster.messages import (
     Share,
     Values,
 )
+from flowc_runtime.cluster.plan import ClusterPlan, Part, Sync
 from flowc_runtime.cluster.task import Task
+from flowc_runtime.plan import Buffer, Instruction, Plan, Program, Variable
+from flowc_runtime.types import parse_type
 
 SIZE = 1000
 STEP_SECONDS = 0.002
@@ -115,8 +118,32 @@ class Counting:
         self.interrupted.set()
 
 
+def counting_plan(workers: int, shards: int = 4) -> ClusterPlan:
+    """Workers that each own `w`, and take a shard or more of a batch."""
+    type_ = parse_type(f"f32[{SIZE}]")
+    w = (Buffer("variables", 0, type_),)
+    adding = Instruction("add", (0, 0), (0,), {})
+    programs = {
+        "gradient": Program("gradient", {}, w, (), (), (), 0, 0),
+        "update": Program("update", {}, w, (), (), (adding,), 0, 0),
+    }
+    plan = Plan("counting", "", (Variable("w", "param", type_, 0),), type_.bytes, (), 0, programs)
+    part = Part("worker", workers, plan)
+    return ClusterPlan("counting", "", Sync("all_reduce"), shards, shards, (part,), ())
+
+
+def after(step: int) -> float:
+    """What all of `w` is after a step, from 0 on."""
+    return float(step * (step + 1) // 2)
+
+
 def serve(listen: str, **settings: Any) -> Task:
     return Task(listen, Counting, lambda address: (NoExchange(address), None), **settings)
+
+
+def end_with_input(task: Task) -> None:
+    sys.stdin.buffer.read()
+    task.stop("whoever started it is gone")
 
 
 def main() -> int:
@@ -128,11 +155,11 @@ def main() -> int:
     arguments = parser.parse_args()
     task = serve(arguments.listen)
     if arguments.until_eof:
-        end = threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True)
-        end.start()
+        threading.Thread(target=end_with_input, args=(task,), daemon=True).start()
     print(f"flowc worker listens at {task.address}", flush=True)
     status, _ = task.serve(arguments.keep)
-    return status
+    sys.stdout.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

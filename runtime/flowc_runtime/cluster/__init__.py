@@ -3,4 +3,5 @@
 import os
 
 # gRPC reads this when it is first imported; at its own choice it tells of every closed connection.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# What goes wrong is raised as well, and told in words that say what to do.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

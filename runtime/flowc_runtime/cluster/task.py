@@ -87,6 +87,7 @@ class Task:
         self._make_body = make_body
         self._make_exchange = make_exchange
         self._end_process = end_process
+        self._stopped = ""
         self._service = ControlService()
         self._pulls = _CurrentHandler()
         handlers = (self._service.handler(), self._pulls, *more_handlers)
@@ -97,11 +98,21 @@ class Task:
         """Leads a conversation, or with `keep` all that come; exit status and last words."""
         while True:
             conversation = self._service.accept()
+            if conversation is None:
+                return LEFT_ALONE, self._stopped
             self._lead(conversation)
             self._service.release()
-            if not keep:
+            if not keep or self._stopped:
                 why = conversation.closed or ""
                 return (FINISHED if why == _END else LEFT_ALONE), why
+
+    def stop(self, why: str) -> None:
+        """Any thread: `serve` comes to an end soon, or else the process does."""
+        self._stopped = why
+        self._service.stop(why)
+        patience = threading.Timer(LAST_WORDS_SECONDS, self._end_process, (LEFT_ALONE,))
+        patience.daemon = True
+        patience.start()
 
     def close(self) -> None:
         self._server.stop(None)

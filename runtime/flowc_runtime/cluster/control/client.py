@@ -131,4 +131,4 @@ def _reason(error: grpc.RpcError, address: str) -> Exception:
             "end the other training, or wait some seconds if its coordinator has just ended")
     if code == grpc.StatusCode.INVALID_ARGUMENT:
         return _other_version(address, details)
-    return ConnectionError(f"{code.name.lower().replace('_', ' ')}: {details}")
+    return ConnectionError(details or code.name.lower().replace("_", " "))

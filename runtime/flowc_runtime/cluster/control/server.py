@@ -32,13 +32,21 @@ class ControlService:
     """Takes calls; `accept` gives the conversations that are to be led, one after the other."""
 
     def __init__(self) -> None:
-        self._accepted: queue.SimpleQueue[Conversation] = queue.SimpleQueue()
+        self._accepted: queue.SimpleQueue[Conversation | None] = queue.SimpleQueue()
         self._current: Conversation | None = None
         self._lock = threading.Lock()
 
-    def accept(self) -> Conversation:
-        """Waits for a coordinator. Others are refused until `release`."""
+    def accept(self) -> Conversation | None:
+        """Waits for a coordinator; None after `stop`. Others are refused until `release`."""
         return self._accepted.get()
+
+    def stop(self, why: str) -> None:
+        """Any thread: ends the conversation that is led, and there will be no other one."""
+        with self._lock:
+            current = self._current
+        if current is not None:
+            current.close(why)
+        self._accepted.put(None)
 
     def release(self) -> None:
         with self._lock:

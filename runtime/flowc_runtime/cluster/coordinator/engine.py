@@ -129,7 +129,7 @@ class ClusterEngine:
     @property
     def counts(self) -> Mapping[str, Counts]:
         """What became of each worker's gradients, where not all of them count."""
-        return self._machine.tallies.total
+        return self._machine.counts
 
     def _ask(self, event: Event, kind: type[Answer]) -> Answer:
         if self._failure is not None:

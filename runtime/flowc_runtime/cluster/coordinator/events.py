@@ -188,11 +188,13 @@ class Limits:
     stuck_steps: float = 10.0  # in steps of the usual length
     first_steps: float = 60.0  # before any was measured
     goodbye: float = 2.0
-    starts: int = 3  # tries at the beginning
+    starts: int = 3  # tries at the beginning, of a task that does not come up
+    reaching: float = 20.0  # at the beginning, for a task that is up and out of reach
     deaths: int = 5  # of a task within `deaths_within`
     deaths_within: float = 60.0
     fruitless: int = 10  # generations without a step
     out_of_touch: int = 5  # of them, where two tasks cannot reach each other
+    fruitless_for: float = 20.0  # at least, for either
     retry: float = 0.5  # before a start that failed is tried again, doubled each time up to
     retry_most: float = 5.0
     waiting_told: float = 3.0  # until the user is told for whom the beginning waits

@@ -10,10 +10,7 @@ them do windows of steps. Whatever goes wrong leads back to forming the next gen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from enum import Enum, auto
-
-from flowc_runtime.cluster.coordinator.agreement import Agreement, agree
+from flowc_runtime.cluster.coordinator.doubts import Attempts, Doubt, Doubts
 from flowc_runtime.cluster.coordinator.events import (
     Action,
     Advance,
@@ -29,7 +26,6 @@ from flowc_runtime.cluster.coordinator.events import (
     Limits,
     LoadValues,
     Lost,
-    Notice,
     Received,
     Settle,
     Settled,
@@ -38,45 +34,36 @@ from flowc_runtime.cluster.coordinator.events import (
     Tick,
 )
 from flowc_runtime.cluster.coordinator.layout import Layout
+from flowc_runtime.cluster.coordinator.lineup import Lineup
 from flowc_runtime.cluster.coordinator.pace import Pace
+from flowc_runtime.cluster.coordinator.phase import Phase, Stage
 from flowc_runtime.cluster.coordinator.roster import Roster, State
 from flowc_runtime.cluster.coordinator.story import Loss, Story
-from flowc_runtime.cluster.coordinator.tallies import Tallies
+from flowc_runtime.cluster.coordinator.watch import Watch
+from flowc_runtime.cluster.coordinator.window import Window
 from flowc_runtime.cluster.errors import ClusterError
 from flowc_runtime.cluster.messages import (
     Beat,
     Collect,
     Command,
-    Configure,
     Configured,
+    Counts,
     Done,
     Failed,
     Finish,
     Goodbye,
     Load,
     Loaded,
-    Member,
     Ready,
     Run,
     Share,
     Values,
     Welcome,
 )
-from flowc_runtime.cluster.shards import Range
 
 JUMP_SECONDS = 1.5  # between two events: then this process stood still, not the tasks
-
 SILENT_SECONDS = 1.0  # before a loss: then that is when it happened
-
-
-class Phase(Enum):
-    GATHERING = auto()  # too few tasks are there
-    CONFIGURING = auto()  # a generation begins: where do its members stand?
-    LOADING = auto()  # those who stand elsewhere are given variables
-    STANDING = auto()  # all stand at the same step
-    RUNNING = auto()
-    COLLECTING = auto()  # variables are fetched
-    ENDED = auto()
+RESTARTED = ("task-bug", "task-memory")  # failures that another process may not have
 
 
 class TaskFailed(ClusterError):
@@ -101,42 +88,38 @@ class Machine:
         self._layout = layout
         self._limits = limits or Limits()
         self._roster = Roster(layout.tasks, job, self._limits)
+        self._lineup = Lineup(layout, self._roster, first_generation)
         self._pace = Pace(step_seconds, self._limits)
+        self._window = Window(self._pace)
+        self._watch = Watch(layout, self._roster, self._pace, self._limits)
+        self._doubts = Doubts(self._limits)
+        self._attempts = Attempts(self._limits)
         self._story = Story()
-        self.tallies = Tallies()
+        self._stage = Stage()
         self._out: list[Action] = []
         self._now = 0.0
         self._last: float | None = None  # when the last event came
 
-        self.phase = Phase.GATHERING
-        self._entered = 0.0  # the phase
-        self._moved = 0.0  # when there was progress in it
-        self._generation = first_generation - 1
-        self._members: dict[str, Range] = {}
-        self._trusted: set[str] = set()  # whose variables are of this line of steps
-        self._stands: dict[str, int] = {}  # what the members say
-        self._agreement = Agreement(0, {}, {})
-        self._awaited: set[str] = set()  # tasks, in whatever phase
-        self._running = False  # those who run on have been told to, in this generation
-        self._fruitless = 0  # generations since a step was done
-        self._doubts: dict[str, tuple[float, str, str]] = {}  # by peer: since when, whose, why
-        self._told_waiting = False
-
         self._step = 0  # where the members stand, or stood last
-        self._target = 0  # of the window
-        self._done: dict[str, Done] = {}  # answers for the window
-        self._progress = -1
         self._at_hand = -1  # the step of the values at hand; -1 before Begin
         self._told = 0  # the last step that an Advanced told of
         self._shares: tuple[Share, ...] = ()  # of that step
-        self._goal: Advance | Settle | None = None
-        self._began = False
+        self._goal: Begin | Advance | Settle | None = None
         self._stopping = False
+
+    @property
+    def phase(self) -> Phase:
+        return self._stage.phase
 
     @property
     def step_seconds(self) -> float | None:
         """What a step takes, measured; None before the first."""
         return self._pace.step_seconds
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """What became of each worker's gradients, where not all of them count."""
+        return self._window.tallies.total
 
     def handle(self, event: Event, now: float) -> list[Action]:
         self._pass_time(now)
@@ -163,6 +146,7 @@ class Machine:
                 self._lose(event)
             case Begin(step):
                 self._at_hand = self._told = self._step = step
+                self._goal = event
                 self._turn(Phase.GATHERING)
                 self._out += self._roster.begin(self._now)
             case Advance() | Settle():
@@ -174,14 +158,12 @@ class Machine:
     def _pass_time(self, now: float) -> None:
         gap = now - (self._last if self._last is not None else now)
         if gap > JUMP_SECONDS:
-            self._roster.shift(gap)
-            self._entered += gap
-            self._moved += gap
-            self._doubts = {p: (at + gap, who, why) for p, (at, who, why) in self._doubts.items()}
+            for clock in (self._roster, self._stage, self._doubts):
+                clock.shift(gap)
         self._now = self._last = now
 
-    def _turn(self, phase: Phase) -> None:
-        self.phase, self._entered, self._moved = phase, self._now, self._now
+    def _turn(self, phase: Phase, awaited: set[str] | None = None) -> None:
+        self._stage.turn(phase, self._now, awaited)
 
     def _send(self, task: str, command: Command) -> None:
         self._out.append(self._roster.send(task, command))
@@ -189,17 +171,16 @@ class Machine:
     # --- what tasks say ----------------------------------------------------------------------
 
     def _received(self, task: str, message: object) -> None:
-        self._roster[task].heard = self._now
-        if task in self._doubts and self.phase is not Phase.ENDED:
-            self._peer_lives(task)
+        record = self._roster[task]
+        record.heard = self._now
+        if self.phase is Phase.ENDED:
+            if isinstance(message, Goodbye):
+                self._gone(task)
+            return
+        self._peer_lives(task)
         match message:
             case Beat(step, doing):
-                record = self._roster[task]
                 record.step, record.doing = step, doing
-            case Goodbye():
-                self._gone(task)
-            case _ if self.phase is Phase.ENDED:
-                pass
             case Welcome():
                 self._out += self._roster.welcomed(task, message, self._now)
             case Ready():
@@ -208,44 +189,38 @@ class Machine:
             case Failed():
                 self._failed(task, message)
             case Configured() | Loaded() | Done() | Values():
-                if message.generation == self._generation and task in self._members:
+                lineup = self._lineup
+                if message.generation == lineup.generation and task in lineup.members:
                     self._answered(task, message)
 
     def _answered(self, task: str, message: Configured | Loaded | Done | Values) -> None:
         """An answer of a member, in this generation."""
         match message, self.phase:
             case Configured(_, step), Phase.CONFIGURING:
-                self._stands[task] = step
-                if self._answer_of(task):
+                self._lineup.stands(task, step)
+                if self._stage.answer_of(task, self._now):
                     self._agree()
             case Values(), Phase.LOADING:
                 self._pass_on(task, message)
             case Loaded(), Phase.LOADING:
-                self._trusted.add(task)
-                if self._answer_of(task):
+                self._lineup.loaded(task)
+                if self._stage.answer_of(task, self._now):
                     self._stand()
-            case Done(), _:
-                self._done_by(task, message)
+            case Done(_, step), Phase.RUNNING if step == self._window.target:
+                self._done(task, message)
             case Values(), Phase.COLLECTING:
                 self._collected(task, message)
 
-    def _answer_of(self, task: str) -> bool:
-        """Whether this was the last answer that was waited for."""
-        self._moved = self._now
-        waited = task in self._awaited
-        self._awaited.discard(task)
-        return waited and not self._awaited
-
     def _failed(self, task: str, failed: Failed) -> None:
-        record = self._roster[task]
+        record, lineup = self._roster[task], self._lineup
         if record.state is not State.READY:
             raise TaskFailed(task, failed)
-        if failed.generation != self._generation or task not in self._members:
+        if failed.generation != lineup.generation or task not in lineup.members:
             return
         if failed.peer:
             if self.phase is Phase.RUNNING:
                 self._doubt(failed.peer, task, failed.message)
-        elif failed.code in ("task-bug", "task-memory"):
+        elif failed.code in RESTARTED:
             self._lose(Lost(task, record.life, failed.code, f"failed: {failed.message}"))
         else:
             raise TaskFailed(task, failed)
@@ -256,12 +231,12 @@ class Machine:
         """Tasks are lost at the same time; if one took part, a new generation begins."""
         current = [lost for lost in losses if self._roster.is_now(lost.task, lost.life)]
         if self.phase is Phase.ENDED:
-            for lost in current:
-                self._gone(lost.task)
+            self._gone(*(lost.task for lost in current))
             return
         for lost in current:
             self._lose_one(lost)
-        if self.phase is not Phase.GATHERING and any(t.task in self._members for t in current):
+        took_part = any(lost.task in self._lineup.members for lost in current)
+        if took_part and self.phase is not Phase.GATHERING:
             self._gather()
 
     def _lose_one(self, lost: Lost) -> None:
@@ -271,31 +246,31 @@ class Machine:
             silent = self._now - record.heard > SILENT_SECONDS
             since = record.heard if silent else self._now
             self._story.lost(Loss(name, lost.reason, step, since))
-        self._trusted.discard(name)
-        self._doubts.pop(name, None)
+        self._lineup.distrust((name,))
+        self._doubts.settle(name)
         self._out.append(Kill(name, record.life))
         self._out += self._roster.lose(lost, self._now)
 
     def _doubt(self, peer: str, witness: str, why: str) -> None:
         """A task cannot get at a peer. A sign of life of it decides whose fault that is."""
-        if peer in self._members:
-            self._doubts.setdefault(peer, (self._now, witness, why))
+        if peer in self._lineup.members:
+            self._doubts.raise_(peer, Doubt(self._now, witness, why))
         else:
             self._gather()
 
     def _peer_lives(self, peer: str) -> None:
-        since, witness, why = self._doubts.pop(peer)
-        if witness not in self._members or peer not in self._members:
+        doubt = self._doubts.settle(peer)
+        if doubt is None or doubt.witness not in self._lineup.members:
             return
-        if self._fruitless >= self._limits.out_of_touch:
+        if self._attempts.hopeless(self._limits.out_of_touch, self._now):
             raise ClusterError(
                 "peer-unreachable",
-                f"{witness} cannot get anything from {peer} at {self._roster[peer].address}, "
-                f"although both answer: {why}",
+                f"{doubt.witness} cannot get anything from {peer} at "
+                f"{self._roster[peer].address}, although both answer: {doubt.why}",
                 "can the two hosts reach each other at these addresses, or is a firewall between?",
             )
-        reason = f"got nothing from {peer} ({why})"
-        self._story.lost(Loss(witness, reason, self._step, since, stayed=True))
+        reason = f"got nothing from {peer} ({doubt.why})"
+        self._story.lost(Loss(doubt.witness, reason, self._step, doubt.since, stayed=True))
         self._gather()
 
     # --- a generation --------------------------------------------------------------------------
@@ -309,99 +284,82 @@ class Machine:
         """A task has become ready."""
         if self.phase is Phase.GATHERING:
             self._configure()
-        elif self.phase is Phase.STANDING:
+        else:
             self._go_on()
 
     def _configure(self) -> None:
-        """Begins a generation, if enough tasks are there; the first one waits for all."""
-        ready = self._roster.ready
-        members = self._layout.members(ready)
-        if members is None or not (self._roster.formed or len(ready) == len(self._layout.tasks)):
+        """Begins a generation, if enough tasks are there."""
+        configure = self._lineup.form()
+        if configure is None:
             return
-        self._roster.formed = True
-        self._count_fruitless()
-        self._generation += 1
-        self._members, self._awaited = members, set(members)
-        self._stands, self._running = {}, False
-        self.tallies.new_generation()
-        self._turn(Phase.CONFIGURING)
-        everybody = tuple(self._member(name, members) for name in self._layout.tasks)
-        for name in members:
-            self._send(name, Configure(self._generation, everybody))
-
-    def _member(self, name: str, members: Mapping[str, Range]) -> Member:
-        """A task that takes no part has no shards, and nobody needs its address."""
-        if name not in members:
-            return Member(name, "", "", 0, 0)
-        record = self._roster[name]
-        return Member(name, record.address, record.token, *members[name])
-
-    def _count_fruitless(self) -> None:
-        self._fruitless += 1
-        if self._fruitless > self._limits.fruitless:
+        self._attempts.again(self._now)
+        if self._attempts.hopeless(self._limits.fruitless, self._now):
             raise ClusterError(
                 "task-stuck",
                 f"no step was made in {self._limits.fruitless} attempts; the last time "
                 f"{self._story.last or 'a task did not join in'}",
             )
+        self._window.tallies.new_generation()
+        self._turn(Phase.CONFIGURING, set(self._lineup.members))
+        for name in self._lineup.members:
+            self._send(name, configure)
 
     def _agree(self) -> None:
         """All members have said where they stand."""
-        stands = {t: s for t, s in self._stands.items() if t in self._trusted}
-        empty = {t for t, s in self._stands.items() if s < 0}
-        groups, members, at_hand = self._layout.groups, self._members, self._at_hand
-        agreed = agree(groups, stands, empty, members, at_hand, least=at_hand)
+        lineup = self._lineup
+        agreed = lineup.agree(self._at_hand)
         if self._cannot_tell(agreed.step):
-            agreed = agree(groups, {}, empty, members, at_hand, least=at_hand)
-        self._agreement = agreed
-        self._trusted -= agreed.loading
-        self._awaited = set(agreed.loading)
-        self._turn(Phase.LOADING)
+            agreed = lineup.agree(self._at_hand, rely=False)
+        lineup.distrust(agreed.loading)
+        self._turn(Phase.LOADING, agreed.loading)
         for source in agreed.peers:
-            paths = next(g.loads for g in groups if source in g.tasks)
-            self._send(source, Collect(self._generation, agreed.step, paths))
+            paths = lineup.paths_of(source)
+            self._send(source, Collect(lineup.generation, agreed.step, paths))
         for task, paths in agreed.here.items():
             life = self._roster[task].life
-            self._out.append(LoadValues(task, life, self._generation, agreed.step, paths))
-        if not self._awaited:
+            self._out.append(LoadValues(task, life, lineup.generation, agreed.step, paths))
+        if not self._stage.awaited:
             self._stand()
 
     def _cannot_tell(self, step: int) -> bool:
         """Whether an answer is due that nobody has: the outputs of that step are lost."""
         if not isinstance(self._goal, Advance) or step < self._goal.until:
             return False
-        return step > self._at_hand and not self._outputs_at(step) and not self._shares
+        return step > self._at_hand and not self._window.outputs_at(step) and not self._shares
 
     def _pass_on(self, source: str, values: Values) -> None:
-        self._moved = self._now
-        for task in self._agreement.peers.get(source, ()):
-            self._send(task, Load(self._generation, self._agreement.step, values.path,
+        """From a member that stands where all are to stand, to those that do not."""
+        self._stage.moved = self._now
+        lineup = self._lineup
+        for task in lineup.agreement.peers.get(source, ()):
+            self._send(task, Load(lineup.generation, lineup.agreement.step, values.path,
                                   values.offset, values.data, values.last))  # fmt: skip
 
     def _stand(self) -> None:
         """All members stand at the step agreed on."""
-        self._step = self._agreement.step
-        self._trusted = set(self._members)
+        self._step = self._lineup.agreement.step
+        self._lineup.stand()
         self._turn(Phase.STANDING)
-        self._out += self._story.goes_on(self._members, self._step, self._now)
-        if not self._began:
-            self._began = True
-            self._out.append(Began())
+        self._out += self._story.goes_on(self._lineup.members, self._step, self._now)
         self._go_on()
 
     # --- steps ---------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
-        """All stand at one step: what is next?"""
+        """If all stand at one step: what is next?"""
         if self.phase is not Phase.STANDING:
             return
-        members = self._layout.members(self._roster.ready)
-        if members is not None and len(members) > len(self._members):
+        if self._lineup.may_grow:
             self._configure()
             return
         match self._goal:
+            case None:
+                self._attempts.step(self._now)  # no steps are wanted
+            case Begin():
+                self._goal = None
+                self._out.append(Began())
             case Advance(until) if self._step >= until:
-                self._tell(self._step, self._outputs_at(self._step) or self._shares)
+                self._tell(self._window.outputs_at(self._step) or self._shares)
             case Advance(until):
                 self._run(until)
             case Settle(step) if self._at_hand == step:
@@ -412,76 +370,47 @@ class Machine:
                 self._collect()
 
     def _run(self, until: int) -> None:
-        self._target = min(until, self._step + self._pace.window())
-        counting = self._layout.counting(self._members)
-        self._awaited = set(counting)
-        self._done.clear()
-        self._progress = -1
-        self._turn(Phase.RUNNING)
-        for task in self._members:
-            if task in self._awaited or not self._running:
-                self._send(task, Run(self._generation, self._step, self._target))
-        self._running = True
+        lineup, window = self._lineup, self._window
+        window.begin(self._step, until, self._now)
+        self._turn(Phase.RUNNING, set(lineup.counting()))
+        for task in lineup.told_to_run():
+            self._send(task, Run(lineup.generation, self._step, window.target))
 
-    def _done_by(self, task: str, done: Done) -> None:
-        if self.phase is not Phase.RUNNING or done.step != self._target:
+    def _done(self, task: str, done: Done) -> None:
+        self._window.answer(task, done)
+        if not self._stage.answer_of(task, self._now):
             return
-        self._done[task] = done
-        if not self._answer_of(task):
-            return
-        self._pace.add(self._target - self._step, self._now - self._entered)
-        self._fruitless = 0
-        self._step = self._target
+        self._out += self._window.end(self._lineup.members, self._now)
+        self._attempts.step(self._now)
+        self._step = self._window.target
         self._turn(Phase.STANDING)
-        self._tell_slow()
         if isinstance(self._goal, Advance) and self._step > self._told:
-            self._tell(self._step, self._outputs_at(self._step))
+            self._tell(self._window.outputs_at(self._step))
         self._go_on()
 
-    def _outputs_at(self, step: int) -> tuple[Share, ...]:
-        """What the members said of the step, as far as they did."""
-        return tuple(s for done in self._done.values() if done.step == step for s in done.shares)
-
-    def _tell(self, step: int, shares: tuple[Share, ...]) -> None:
-        self._told, self._shares, self._goal = step, shares, None
-        self._out.append(Advanced(step, shares))
-
-    def _tell_slow(self) -> None:
-        computing = {
-            task: done.computing / (stop - start)
-            for task, done in self._done.items()
-            for start, stop in (self._members[task],)
-            if stop > start
-        }
-        messages = [self._pace.slow(computing)]
-        for task, done in self._done.items():
-            self.tallies.add(task, done.counts)
-        for counts in self.tallies.current.values():
-            messages.append(self._pace.dropped(counts.task, counts.applied, counts.dropped))
-        self._out += [Notice("task-slow", message) for message in messages if message]
+    def _tell(self, shares: tuple[Share, ...]) -> None:
+        self._told, self._shares, self._goal = self._step, shares, None
+        self._out.append(Advanced(self._step, shares))
 
     # --- variables for the coordinator ----------------------------------------------------------
 
     def _collect(self) -> None:
-        self._awaited = set()
-        self._turn(Phase.COLLECTING)
-        for group in self._layout.groups:
-            if group.changing:
-                source = next(t for t in group.tasks if t in self._members)
-                self._awaited.add(source)
-                self._send(source, Collect(self._generation, self._step, group.changing))
-        if not self._awaited:
+        sources = self._lineup.sources()
+        self._turn(Phase.COLLECTING, set(sources))
+        for source, paths in sources.items():
+            self._send(source, Collect(self._lineup.generation, self._step, paths))
+        if not sources:
             self._settled()
 
     def _collected(self, task: str, values: Values) -> None:
-        if task not in self._awaited:
+        if task not in self._stage.awaited:
             return
         if values.step != self._step:
             raise ClusterError(
                 "task-bug", f"{task} gave its variables after step {values.step}, not {self._step}")
-        self._moved = self._now
+        self._stage.moved = self._now
         self._out.append(KeepValues(values))
-        if values.last and self._answer_of(task):
+        if values.last and self._stage.answer_of(task, self._now):
             self._settled()
 
     def _settled(self) -> None:
@@ -494,71 +423,22 @@ class Machine:
     # --- time ----------------------------------------------------------------------------------
 
     def _tick(self) -> None:
+        stage, now = self._stage, self._now
         if self.phase is Phase.ENDED:
-            if self._now - self._entered > self._limits.goodbye:
+            if now - stage.entered > self._limits.goodbye:
                 self._gone(*self._layout.tasks)
             return
         if self._at_hand < 0:
             return
-        self._out += self._roster.due(self._now)
-        self._lose(*self._roster.overdue(self._now))
-        for peer, (since, witness, _) in tuple(self._doubts.items()):
-            if self._now - since > self._limits.doubt and peer in self._doubts:
-                self._lose_now((peer,), f"did not answer {witness}, and has been silent since")
-        self._watch()
-
-    def _watch(self) -> None:
-        """Whether the phase takes too long, and who is to blame."""
-        waited, quiet, limits = self._now - self._entered, self._now - self._moved, self._limits
-        match self.phase:
-            case Phase.GATHERING:
-                self._watch_gathering(waited)
-            case Phase.CONFIGURING if waited > limits.configuring:
-                self._lose_now(self._awaited, "did not join the others")
-            case Phase.LOADING if quiet > limits.moving + self._moving_seconds():
-                blamed = self._awaited | set(self._agreement.peers)
-                self._lose_now(blamed, "did not take part when variables were handed on")
-            case Phase.COLLECTING if quiet > limits.moving:
-                self._lose_now(self._awaited, "did not give its variables")
-            case Phase.RUNNING:
-                self._watch_steps()
-
-    def _watch_gathering(self, waited: float) -> None:
-        missing = self._layout.missing(self._roster.ready)
-        if self._roster.formed and waited > self._limits.coming_back:
-            raise ClusterError(
-                "task-lost",
-                f"{missing[0]} has not come back within {self._limits.coming_back:g} s: "
-                f"{self._story.last}",
-                "`--resume` goes on from the last checkpoint once it is there again",
-            )
-        if not self._roster.formed and waited > self._limits.waiting_told:
-            if not self._told_waiting:
-                self._told_waiting = True
-                self._out.append(Notice("task-waited-for", f"waiting for {', '.join(missing)}"))
-
-    def _watch_steps(self) -> None:
-        progress = sum(self._roster[t].step for t in self._awaited | set(self._done))
-        if progress != self._progress:
-            self._progress, self._moved = progress, self._now
-        quiet = self._now - self._moved
-        if quiet > self._pace.patience():
-            record = min(
-                (self._roster[t] for t in self._members),
-                key=lambda r: (r.blamed, r.step, r.doing.startswith("waiting"),
-                               r.name not in self._layout.replica_of),
-            )  # fmt: skip
-            record.blamed += 1
-            at = f" ({record.doing})" if record.doing else ""
-            self._lose_now((record.name,), f"was stuck for {quiet:.0f} s{at}")
-
-    def _moving_seconds(self) -> float:
-        """What the largest group's variables take on a slow link: its end is all that is heard."""
-        return max((g.bytes for g in self._layout.groups), default=0) / self._limits.slowest_link
-
-    def _lose_now(self, tasks: Iterable[str], reason: str) -> None:
-        self._lose(*(
-            Lost(name, self._roster[name].life, "task-stuck", reason) for name in sorted(tasks)))
+        self._out += self._roster.due(now)
+        self._lose(*self._roster.overdue(now))
+        for peer, doubt in self._doubts.overdue(now):
+            reason = f"did not answer {doubt.witness}, and has been silent since"
+            self._lose(Lost(peer, self._roster[peer].life, "task-lost", reason))
+        if self.phase is Phase.GATHERING:
+            self._out += self._watch.gathering(now - stage.entered, self._story.last)
+        lineup = self._lineup
+        self._lose(*self._watch.overdue(stage, lineup.members, lineup.agreement.peers, now))
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -125,7 +125,8 @@ class Roster:
         record.failures += 1
         self._consider(record, lost, now)
         pause = min(self._limits.retry * 2 ** (record.failures - 1), self._limits.retry_most)
-        record.again_at = now + (self._limits.retry if self._is_patient(record) else pause)
+        patient = record.name in self._job.patient
+        record.again_at = now + (self._limits.retry if patient else pause)
         return []
 
     def end(self, name: str, now: float) -> list[Action]:
@@ -176,9 +177,6 @@ class Roster:
     def _turn(self, record: Record, state: State, now: float) -> None:
         record.state, record.since = state, now
 
-    def _is_patient(self, record: Record) -> bool:
-        return record.name in self._job.patient
-
     def _count_death(self, record: Record, lost: Lost, now: float) -> None:
         deaths, limits = record.deaths, self._limits
         deaths.append(now)
@@ -196,12 +194,16 @@ class Roster:
         """Whether a start that failed makes more of them senseless."""
         if self.formed:
             return
-        limits = self._limits
-        if lost.code not in HOPELESS:
-            if self._is_patient(record) and now - self._began < limits.coming_up:
-                return
-            if not self._is_patient(record) and record.failures < limits.starts:
-                return
+        limits, waited = self._limits, now - self._began
+        if lost.code == "task-not-started":
+            hopeless = record.failures >= limits.starts
+        elif lost.code in HOPELESS:
+            hopeless = True
+        else:
+            patient = record.name in self._job.patient
+            hopeless = waited > (limits.coming_up if patient else limits.reaching)
+        if not hopeless:
+            return
         raise ClusterError(lost.code, f"{record.name}: {lost.reason}", lost.help)
 
     def _compare_data(self, record: Record) -> None:

@@ -1,0 +1,207 @@
+"""The table of predicted and measured step times, for every model in models/.
+
+    python benchmarks/predicted.py [--seconds 6] [--workers 2] [--write] [MODEL ...]
+
+Each model is calibrated (its instructions are timed one by one), predicted, and then trained for
+some seconds, in one process and with --workers over as many workers and a ps of this machine.
+Calibration and training alternate, because machines drift; medians count. With --write the
+table is put between the markers of docs/explanation/predicted-time.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from flowc.cli.calibrate import _crowd
+from flowc.cluster import local
+from flowc.costs import Calibration, CostModel
+from flowc.diagnostic import Sink
+from flowc.distributed import over
+from flowc.jobs import Setup, TrainingJob, prepare_training, run_training
+from flowc.planning.compiled import Compiled, compile_for
+from flowc.planning.measure import measure_host, measure_model
+from flowc.planning.text import table
+from flowc.planning.units import time_text
+from flowc.predict import predict, predict_alone
+from flowc.source import Source
+from flowc.syntax.read import read_source
+from flowc_runtime.events import Event, StepDone
+from flowc_runtime.training import StopSignal
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "explanation" / "predicted-time.md"
+BEGIN, END = "<!-- predicted.py -->", "<!-- end -->"
+ROUNDS, ROUNDS_OVER = 5, 3  # of calibrating and training: in one process, over several tasks
+WARM_UP = 0.2  # of the speeds that are told
+MOST_STEPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    model: str
+    where: str
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        return self.predicted / self.measured - 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", nargs="*")
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    paths = sorted((ROOT / "models").glob("*.flow"))
+    chosen = [p for p in paths if not given.models or p.stem in given.models]
+    host = measure_host(1, None)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            row for path in chosen
+            for row in rows_of(path, Path(folder), given.seconds, given.workers, host)
+        ]
+    lines = list(markdown(rows))
+    print("\n".join(lines))
+    if given.write:
+        write(lines, host)
+
+
+def rows_of(
+    path: Path, folder: Path, seconds: float, workers: int, host: Calibration
+) -> Iterator[Row]:
+    source = at_hand(path, folder)
+    yield one_process(path, source, seconds, host)
+    if workers:
+        yield some_workers(path, source, seconds, workers, host)
+
+
+def one_process(path: Path, source: Source, seconds: float, host: Calibration) -> Row:
+    compiled = compile_for(source, Sink(), {}, None, None)
+
+    job = prepare_training(source, Sink(), Setup({}, 1))
+    each = seconds / ROUNDS / 2
+
+    def predicted() -> float:
+        known = measure_model(compiled, (), each, 1, host, None)
+        return predict_alone(compiled.alone, CostModel(known), compiled.shards).step_seconds
+
+    return alternating(path.stem, "one process", predicted, lambda: trained(job, each), ROUNDS)
+
+
+def some_workers(
+    path: Path, source: Source, seconds: float, workers: int, host: Calibration
+) -> Row:
+    cluster = local(workers, 1)
+    compiled = compile_for(source, Sink(), {}, cluster, None)
+    arguments = ["calibrate", source.name, "--local", str(workers)]
+
+    each = seconds / ROUNDS_OVER / 2
+
+    def predicted() -> float:
+        known = measure_model(compiled, (), each, 1, host, _crowd(arguments, 1))
+        return step_over(compiled, CostModel(known))
+
+    def measured() -> float:
+        return trained(prepare_training(source, Sink(), Setup({}, 1, runs=over(cluster))), each)
+
+    return alternating(path.stem, f"{workers} workers, 1 ps", predicted, measured, ROUNDS_OVER)
+
+
+def step_over(compiled: Compiled, costs: CostModel) -> float:
+    assert compiled.parts and compiled.tasks and compiled.cluster
+    found = predict(compiled.parts, compiled.tasks, compiled.cluster.link, lambda host: costs)
+    return found.step_seconds
+
+
+def alternating(
+    model: str, where: str, predicted: Callable[[], float], measured: Callable[[], float],
+    rounds: int,
+) -> Row:
+    """So many times each, in turns, so that both meet the machine in the same moods."""
+    pairs = [(predicted(), measured()) for _ in range(rounds)]
+    return Row(model, where, *(statistics.median(side) for side in zip(*pairs, strict=True)))
+
+
+def trained(job: TrainingJob, seconds: float) -> float:
+    """The median seconds of a step while the model is trained, without validation."""
+    options = replace(job.options, total_steps=MOST_STEPS, log_every=None,
+                      checkpoint_every=MOST_STEPS)  # fmt: skip
+    job = replace(job, validation=None, options=options)
+    stop, speeds = StopSignal(), list[float]()
+    until = time.monotonic() + seconds
+
+    def see(event: Event) -> None:
+        nonlocal until
+        if isinstance(event, StepDone):
+            if event.steps_per_second and event.step > 20:
+                speeds.append(event.steps_per_second)
+            if time.monotonic() > until and len(speeds) > 5:
+                stop.reason = "terminate"
+
+    run_training(job, None, see, False, stop)
+    return 1 / statistics.median(speeds[int(WARM_UP * len(speeds)):])
+
+
+def at_hand(path: Path, folder: Path) -> Source:
+    """The model's text beside its data; kitchen_sink's are made up."""
+    if path.stem == "kitchen_sink":
+        path = kitchen_sink(path, folder)
+    source = read_source(path, Sink())
+    assert source is not None
+    return source
+
+
+def kitchen_sink(path: Path, folder: Path) -> Path:
+    shutil.copytree(path.parent, folder / "models", ignore=shutil.ignore_patterns("data"),
+                    dirs_exist_ok=True)  # fmt: skip
+    compiled = compile_for(read(path), Sink(), {}, None, None)
+    random, arrays = np.random.default_rng(1), {}
+    for name, type in compiled.checked.inputs.items():
+        shape = type.bound({"batch": 400}).sizes
+        values = random.random(shape) if type.kind == "float" else random.integers(0, 2, shape)
+        arrays[name] = values.astype(type.storage)
+    (folder / "models" / "data").mkdir(exist_ok=True)
+    np.savez(folder / "models" / "data" / "sink.npz", **arrays)
+    return folder / "models" / path.name
+
+
+def read(path: Path) -> Source:
+    source = read_source(path, Sink())
+    assert source is not None
+    return source
+
+
+def markdown(rows: list[Row]) -> Iterator[str]:
+    cells = [("| model", "| where", "| predicted", "| measured", "| difference |"),
+             ("| ---", "| ---", "| ---:", "| ---:", "| ---: |")]
+    cells += [
+        (f"| {r.model}", f"| {r.where}", f"| {time_text(r.predicted)}",
+         f"| {time_text(r.measured)}", f"| {r.error:+.0%} |")
+        for r in rows
+    ]
+    yield from table(cells, "<<<<<")
+
+
+def write(lines: list[str], host: Calibration) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    facts = f"{host.host.cpu}, {host.host.cores} cores, NumPy {host.host.numpy}, one thread each."
+    PAGE.write_text("\n".join([f"{before}{BEGIN}", "", facts, "", *lines, "", f"{END}{after}"]),
+                    encoding="utf-8")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

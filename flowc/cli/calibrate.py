@@ -1,0 +1,206 @@
+"""`flowc calibrate`: measures what work costs on this host, for predictions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowc.cli.clusters import Where, cluster_options
+from flowc.cli.command import command
+from flowc.cli.jobs import allow_option, threads_option
+from flowc.cli.models import diagnosing, read_model, write_text
+from flowc.cli.options import define_option, json_option
+
+if TYPE_CHECKING:
+    from flowc.costs import Calibration
+    from flowc.planning.compiled import Compiled
+
+MODEL_SECONDS = 10.0
+
+
+@command(
+    "calibrate",
+    ("flowc calibrate", "measure this host, for some seconds"),
+    ("flowc calibrate m.flow", "and the model's own instructions, one by one"),
+    ("flowc calibrate m.flow --local 2", "and those of its parts on two workers"),
+)
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@define_option
+@cluster_options
+@threads_option
+@click.option("--seconds", type=click.FloatRange(0.1, 600), default=MODEL_SECONDS,
+              show_default=True, help="How long to run the model's step.")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
+              help="Keep it there, not with those that `flowc plan` finds.")  # fmt: skip
+@click.option("--fresh", is_flag=True, help="Forget what was measured before.")
+@click.option("--neighbour", is_flag=True, hidden=True)
+@allow_option
+@json_option
+def calibrate(
+    model: Path | None,
+    defines: dict[str, str],
+    cluster: str | None,
+    local: int | None,
+    ps: int | None,
+    sync: str | None,
+    threads: int,
+    seconds: float,
+    out: Path | None,
+    fresh: bool,
+    neighbour: bool,
+    allow: tuple[Path, ...],
+    as_json: bool,
+) -> None:
+    """Measure what work costs on this host.
+
+    `flowc plan` predicts the time of a step from it. Kernels of all ops are timed at several
+    sizes, alone and with all cores busy. With a MODEL its own instructions are timed in place as
+    well, for tight predictions of that model; where its data are not at hand, made-up ones serve.
+    The file holds facts of this host. Nothing else should run meanwhile.
+    """
+    where = Where(cluster, local, ps, sync)
+    compiled = _compiled(model, defines, where)
+    if neighbour:
+        _be_neighbour(compiled, threads, allow)
+    target = out or calibration_file()
+    found = _known(target, threads) if not fresh else None
+    if found is None or model is None:
+        found = _host(threads)
+    if compiled is not None:
+        found = _model(compiled, model, defines, where, threads, seconds, allow, found)
+    _store(target, found)
+    _tell(found, target, as_json)
+
+
+def _compiled(model: Path | None, defines: dict[str, str], where: Where) -> Compiled | None:
+    from flowc.planning.compiled import compile_for
+
+    if model is None:
+        if defines or where.cluster is not None or where.local is not None:
+            raise click.UsageError("-D, --local and --cluster are for a model, and none is named")
+        return None
+    with diagnosing() as sink:
+        source = read_model(model, sink)
+        return compile_for(source, sink, defines, where.read(sink), where.parsed_sync())
+
+
+# --- measuring --------------------------------------------------------------------------------
+
+
+def _host(threads: int) -> Calibration:
+    from flowc.planning.measure import measure_host
+
+    return measure_host(threads, _crowd(["calibrate", "--threads", str(threads)], threads))
+
+
+def _model(
+    compiled: Compiled, model: Path | None, defines: dict[str, str], where: Where, threads: int,
+    seconds: float, allow: tuple[Path, ...], found: Calibration,
+) -> Calibration:
+    from flowc.planning.measure import measure_model
+
+    arguments = ["calibrate", str(model), "--threads", str(threads)]
+    for name, value in defines.items():
+        arguments += ["-D", f"{name}={value}"]
+    given = {"--cluster": where.cluster, "--local": where.local, "--ps": where.ps,
+             "--sync": where.sync}  # fmt: skip
+    for option, chosen in given.items():
+        arguments += [option, str(chosen)] if chosen is not None else []
+    for folder in allow:
+        arguments += ["--allow-path", str(folder)]
+    return measure_model(compiled, allow, seconds, threads, found, _crowd(arguments, threads))
+
+
+def _crowd(
+    arguments: list[str], threads: int
+) -> Callable[[], AbstractContextManager[None]] | None:
+    """What keeps the other cores busy; None where there are none."""
+    from flowc.planning.neighbours import neighbours
+    from flowc_runtime.calibrate.host import usable_cores
+
+    others = usable_cores() // threads - 1
+    if others < 1:
+        return None
+    return lambda: neighbours([*arguments, "--neighbour"], others)
+
+
+def _be_neighbour(compiled: Compiled | None, threads: int, allow: tuple[Path, ...]) -> None:
+    from flowc.planning.measure import keep_busy, keep_model_busy
+    from flowc.planning.neighbours import be_neighbour
+    from flowc_runtime.threads import limit_threads
+
+    limit_threads(threads)
+    be_neighbour(keep_busy if compiled is None else keep_model_busy(compiled, allow))
+
+
+# --- where it is kept -------------------------------------------------------------------------
+
+
+def calibration_folder() -> Path:
+    """Where calibrations are kept: one file a host."""
+    from platformdirs import user_cache_path
+
+    cache = os.environ.get("FLOWC_CACHE_DIR")
+    return (Path(cache) if cache else user_cache_path("flowc")) / "calibration"
+
+
+def calibration_file(host: str | None = None) -> Path:
+    """That of a host, this one where none is named."""
+    from flowc_runtime.calibrate.host import host_facts
+
+    return calibration_folder() / f"{host or host_facts()['name']}.json"
+
+
+def stored_calibration(path: Path) -> Calibration | None:
+    """None where there is no file; raises CalibrationError."""
+    from flowc.costs import read_calibration
+
+    if not path.is_file():
+        return None
+    return read_calibration(path.read_text(encoding="utf-8"), str(path))
+
+
+def _known(path: Path, threads: int) -> Calibration | None:
+    """What was measured before, if it was in the same way."""
+    found = stored_calibration(path)
+    return found if found is not None and found.host.threads == threads else None
+
+
+def _store(path: Path, found: Calibration) -> None:
+    from flowc.costs import write_calibration
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, write_calibration(found))
+
+
+def _tell(found: Calibration, path: Path, as_json: bool) -> None:
+    if as_json:
+        from flowc.cli.printing import print_json
+
+        print_json("calibrate", _facts(found, path))
+        return
+    host = found.host
+    click.echo(f"{host.name}: {host.cpu}, {host.cores} cores, NumPy {host.numpy} with {host.blas}")
+    click.echo(f"  {len(found.rates)} kinds of work, {len(found.instructions)} instructions of "
+               f"models, {host.threads} thread(s)")  # fmt: skip
+    click.echo(f"  with all cores busy: {found.crowding:.2f} times as long")
+    click.echo(f"kept in {path}", err=True)
+
+
+def _facts(found: Calibration, path: Path) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "host": asdict(found.host),
+        "file": str(path),
+        "kinds": len(found.rates),
+        "instructions": len(found.instructions),
+        "crowding": found.crowding,
+        "mixing": found.mixing,
+        "loop_seconds": found.loop_seconds,
+    }

@@ -1,0 +1,1 @@
+"""Plans before anything runs: compiled for a cluster, predicted, compared, and calibrated for."""

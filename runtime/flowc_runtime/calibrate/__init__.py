@@ -1,0 +1,1 @@
+"""Measuring on this host what kernels, copies and steps cost."""
