@@ -36,11 +36,11 @@ train {
 """
 HOSTS = """hosts:
   one:
-    address: 10.0.0.1
+    address: 10.0.0.1:2222
     roles: [worker]
     devices: {cpu:0: {cores: 4, memory: %s}}
   two:
-    address: 10.0.0.2
+    address: 10.0.0.2:2222
     roles: [worker, ps]
     devices: {cpu:0: {cores: 4, memory: 8 GB}}
 links:
@@ -133,10 +133,10 @@ def test_a_cluster_that_does_not_pay_is_warned_of_with_its_link() -> None:
 
 
 def test_a_plan_that_does_not_fit_says_what_fills_the_host() -> None:
-    result = run("plan", "--cluster", hosts("16 kB"))
+    result = run("plan", "--cluster", hosts("1 MiB"), "-D", "width=4096")
     assert result.exit_code == 1
     assert "error[does-not-fit]" in result.stderr
-    assert "on one, which has 16.0 kB" in " ".join(result.stderr.split())
+    assert "on one, which has 1.0 MB" in " ".join(result.stderr.split())
     assert "help:" in result.stderr
 
 
@@ -164,7 +164,7 @@ def test_other_sizes_differ_in_variables_channels_and_instructions() -> None:
     run("plan", "--local", "2", "-o", "p.json")
     result = run("plan", "--local", "2", "-D", "width=64", "--diff", "p.json", "--exit-code")
     assert result.exit_code == 2
-    assert "worker: dense.weight: f32[8, 32] -> f32[8, 64]" in result.stdout
+    assert "worker: hidden.dense.weight: f32[8, 32] -> f32[8, 64]" in result.stdout
     assert "channel gradients.worker-ps:0.0: " in result.stdout
     assert "worker: gradient: " in result.stdout
 

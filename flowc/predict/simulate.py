@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from flowc.predict.cores import EPSILON, Cores
 from flowc.predict.events import Event, Give, Open, Release, Take, Work
 from flowc.predict.prediction import LinkLike
 from flowc_runtime.cluster.exchange import SLOTS
@@ -16,7 +17,6 @@ from flowc_runtime.cluster.transport.waiting import (
 )
 
 WIRE_CPU_SECONDS_PER_BYTE = 0.5e-9  # of a core at each end, for what goes over a network
-EPSILON = 1e-12
 
 Key = tuple[str, str, int]  # channel, producer, number
 Links = Mapping[tuple[str, str], LinkLike]
@@ -62,6 +62,11 @@ class _State:
     left: float = 1.0  # of the work at hand, as a share
     since: float = 0.0
     waking_until: float | None = None
+    slept: bool = False  # before the work at hand: then it need not wait for a turn
+
+    @property
+    def event(self) -> Event:
+        return self.actor.events[self.place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ class Simulation:
         self._states = [_State(actor) for actor in actors]
         self._host_of = {actor.name: actor.host for actor in actors}
         self._consumers = consumers
-        self._cores = cores
+        self._cores = {host: Cores(count) for host, count in cores.items()}
+        self._of = {state.actor.name: state for state in self._states}
         self._links = links
         self._sent: dict[Key, _Sent] = {
             (channel, producer, 0): _Sent(0.0, producer, {}) for channel, producer in primed}
@@ -117,10 +123,24 @@ class Simulation:
             for state in self._states:
                 while state.step < steps and self._pass(state):
                     moved = True
+                self._ask_for_core(state, steps)
+            for cores in self._cores.values():
+                moved |= cores.deal(self.now, self._waits_since, lambda n: self._of[n].slept)
+
+    def _ask_for_core(self, state: _State, steps: int) -> None:
+        cores = self._cores[state.actor.host]
+        if state.step >= steps:
+            cores.leave(state.actor.name)
+        elif isinstance(state.event, Work):
+            cores.want(state.actor.name, state.slept)
+
+    def _waits_since(self, name: str) -> float | None:
+        state = self._of[name]
+        return None if isinstance(state.event, Work) else state.since
 
     def _pass(self, state: _State) -> bool:
         """Whether the event at hand is over; then the next is at hand."""
-        event = state.actor.events[state.place]
+        event = state.event
         match event:
             case Work():
                 if state.left > EPSILON:
@@ -185,6 +205,9 @@ class Simulation:
             state.place = 0
             state.step += 1
             self.history.ends[name].append(self.now)
+        if done is not None:
+            asleep = self.now - state.since > YIELDING_SECONDS
+            state.slept = not done.is_work and (state.slept or asleep)
         state.left, state.since, state.waking_until = 1.0, self.now, None
 
     def _give(self, state: _State, channel: str, size: int, number: int) -> None:
@@ -220,6 +243,8 @@ class Simulation:
         speeds = self._speeds(working)
         moments = [self.now + s.left / v for s, v in zip(working, speeds, strict=True)]
         moments += self._arrivals(steps)
+        changes = (cores.next_change(self._waits_since) for cores in self._cores.values())
+        moments += [moment for moment in changes if moment is not None and moment > self.now]
         if not moments:
             raise RuntimeError("every task waits for another")
         then = max(self.now, min(moments))
@@ -230,7 +255,8 @@ class Simulation:
         self.now = then
 
     def _works(self, state: _State) -> bool:
-        return isinstance(state.actor.events[state.place], Work)
+        on_core = self._cores[state.actor.host].has(state.actor.name)
+        return on_core and isinstance(state.event, Work)
 
     def _speeds(self, working: Sequence[_State]) -> list[float]:
         """By actor, the share of its work that it does in a second."""
@@ -243,9 +269,9 @@ class Simulation:
         return [self._speed(state, load[state.actor.host]) for state in working]
 
     def _speed(self, state: _State, load: float) -> float:
-        event = state.actor.events[state.place]
+        event = state.event
         assert isinstance(event, Work)
-        cores = max(1, self._cores[state.actor.host])
+        cores = self._cores[state.actor.host].count
         crowd = min(1.0, max(0.0, load - 1) / max(1, cores - 1)) if cores > 1 else 0.0
         alone, crowded = event.seconds.alone, event.seconds.crowded
         needed = alone + crowd * (crowded - alone)
@@ -255,7 +281,7 @@ class Simulation:
         """When those who wait get what is under way, or look again."""
         found = []
         for state in self._states:
-            event = state.actor.events[state.place]
+            event = state.event
             if state.step >= steps or isinstance(event, Work):
                 continue
             if state.waking_until is not None and state.waking_until > self.now:

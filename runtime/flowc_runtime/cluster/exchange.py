@@ -69,7 +69,10 @@ class Outbox(Protocol):
     """The producer's end of a channel. Sequence numbers grow by one from 0, or jump ahead."""
 
     def slot(self, sequence: int) -> Bytes:
-        """The memory to fill for this number; waits until its last content is released."""
+        """The memory to fill for this number; waits until its last content is released.
+
+        Asked again for the same number, before `publish`, it is the same memory.
+        """
 
     def publish(self, sequence: int, size: int) -> None:
         """The first `size` bytes of the slot are there for all consumers."""
@@ -82,10 +85,19 @@ class Inbox(Protocol):
         """Whether `fetch` would return at once."""
 
     def newest(self) -> int:
-        """The highest number that was published in this generation so far, -1 for none."""
+        """The highest number that is known to be published in this generation, -1 for none."""
 
     def fetch(self, sequence: int) -> Bytes:
-        """The payload, read-only, once it is there; valid until it is released."""
+        """The payload, read-only, once it is there; valid until it is released.
+
+        Of a lossy channel it is what `fetch_newest` gives, its number left out.
+        """
+
+    def fetch_newest(self, at_least: int) -> tuple[int, Bytes]:
+        """The newest payload whose number is `at_least` or more, once there is one.
+
+        Of a lossy channel a copy, which stays as it is until the second `fetch_newest` from now.
+        """
 
     def fetch_newest(self, at_least: int) -> tuple[int, Bytes]:
         """A copy of the newest payload of a lossy channel whose number is `at_least` or more."""

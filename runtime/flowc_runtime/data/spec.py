@@ -44,8 +44,8 @@ def write_spec(spec: DataSpec) -> str:
     return json.dumps(
         {
             "source": spec.source,
-            "arguments": dict(spec.arguments),
-            "transforms": [[name, dict(arguments)] for name, arguments in spec.transforms],
+            "arguments": _plain(spec.arguments),
+            "transforms": [[name, _plain(arguments)] for name, arguments in spec.transforms],
             "fields": list(spec.fields),
             "wanted": dict(spec.wanted),
         },
@@ -90,9 +90,23 @@ def _known(name: Any, known: Mapping[str, Any]) -> str:
     return str(name)
 
 
+def _plain(value: Any) -> Any:
+    """As JSON, which has no tuples: `0..9` is `{"tuple": [0, 9]}`."""
+    match value:
+        case Mapping():
+            return {str(name): _plain(entry) for name, entry in value.items()}
+        case tuple():
+            return {"tuple": [_plain(entry) for entry in value]}
+        case list():
+            return [_plain(entry) for entry in value]
+    return value
+
+
 def _arguments(body: Any) -> dict[str, Any]:
     return {str(name): _frozen(value) for name, value in body.items()}
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    if isinstance(value, dict):
+        return tuple(map(_frozen, value["tuple"]))
+    return list(map(_frozen, value)) if isinstance(value, list) else value

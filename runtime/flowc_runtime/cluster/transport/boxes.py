@@ -30,8 +30,7 @@ class SharedOutbox:
 
     def publish(self, sequence: int, size: int) -> None:
         self.segment.publish(sequence % SLOTS, sequence, size)
-        with self._generation.published:
-            self._generation.published.notify_all()
+        self._generation.tell()
 
     def _slowest(self) -> str:
         """Whoever has released least."""

@@ -17,12 +17,22 @@ class Generation:
         self.number = number
         self.over = False
         self._patience = patience_seconds
-        self.published = threading.Condition()  # told of payloads, for those who serve others
+        self.changed = threading.Condition()  # told of what happens within this process
 
     def end(self) -> None:
         self.over = True
-        with self.published:
-            self.published.notify_all()
+        self.tell()
+
+    def tell(self) -> None:
+        """Wakes the threads of this process that wait for `changed`."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def wait_told(self, ready: Callable[[], bool], peer: str, what: str) -> None:
+        """As `wait`, for what a thread of this process brings about and tells."""
+        with self.changed:
+            found = self.changed.wait_for(lambda: self.over or ready(), self._patience)
+        self._conclude(found, peer, what)
 
     def wait(self, ready: Callable[[], bool], peer: str, what: str) -> None:
         """Until `ready`; raises Aborted, or PeerLost after the generation's patience."""
@@ -32,6 +42,9 @@ class Generation:
             return
         deadline = time.monotonic() + self._patience
         found = wait_until(lambda: self.over or ready(), deadline)
+        self._conclude(found, peer, what)
+
+    def _conclude(self, found: bool, peer: str, what: str) -> None:
         if self.over:
             raise Aborted
         if not found:

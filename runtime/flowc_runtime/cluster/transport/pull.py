@@ -101,7 +101,7 @@ class RemoteInbox:
         def found() -> bool:
             return ready() or self._stream.lost is not None
 
-        self._generation.wait(found, producer, f"`{self.channel.name}` {what}")
+        self._generation.wait_told(found, producer, f"`{self.channel.name}` {what}")
         if self._stream.lost is not None and not ready():
             raise PeerLost(producer, f"{producer} sends nothing: {self._stream.lost}")
 
@@ -135,6 +135,7 @@ class RemoteInbox:
                 self._held[sequence] = slot
             self._next = max(self._next, sequence + 1)
             self._newest = max(self._newest, sequence)
+        self._generation.tell()
 
 
 class PullStream:
@@ -172,7 +173,7 @@ class PullStream:
             try:
                 self._follow()
             except BadFrame as error:
-                self.lost = str(error)
+                self._lose(str(error))
             except grpc.RpcError as error:
                 self._broken(error)
 
@@ -191,9 +192,13 @@ class PullStream:
         """A producer that is not there yet, or was started anew, is asked again."""
         status = error.code() if isinstance(error, grpc.Call) else None
         if status in FINAL:
-            self.lost = str(error.details()) if isinstance(error, grpc.Call) else str(error)
+            self._lose(str(error.details()) if isinstance(error, grpc.Call) else str(error))
         elif not self._generation.over:
             time.sleep(AGAIN_SECONDS)
+
+    def _lose(self, why: str) -> None:
+        self.lost = why
+        self._generation.tell()
 
 
 def _drain(requests: queue.SimpleQueue[bytes | None]) -> Iterator[bytes]:

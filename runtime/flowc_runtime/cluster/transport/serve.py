@@ -104,8 +104,7 @@ class _Stream:
             if self._context.is_active():
                 self._refused = Refused(grpc.StatusCode.INTERNAL, repr(error))
         self._closed = True
-        with generation.published:
-            generation.published.notify_all()
+        generation.tell()
 
     def _take(self, request: Request, generation: Generation) -> None:
         outbox = self._exchange.served(request.channel, request.consumer)
@@ -118,14 +117,14 @@ class _Stream:
             return
         if len(self._pending) >= PENDING_MAX:
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests wait")
-        with generation.published:
+        with generation.changed:
             self._pending.append(request)
-            generation.published.notify_all()
+            generation.changed.notify_all()
 
     def _next(self, generation: Generation) -> tuple[Any, int] | None:
         """A request that can be answered, as outbox and sequence number; None at the end."""
         while True:
-            with generation.published:
+            with generation.changed:
                 if self._refused or self._closed or generation.over:
                     return None
                 for request in self._pending:
@@ -136,7 +135,7 @@ class _Stream:
                         return outbox, sequence
                 if not self._context.is_active():
                     return None
-                generation.published.wait(LOOK_SECONDS)
+                generation.changed.wait(LOOK_SECONDS)
 
     def _payload(self, outbox: SharedOutbox, sequence: int) -> Iterator[bytes]:
         slot, size = sequence % SLOTS, outbox.segment.size(sequence % SLOTS)

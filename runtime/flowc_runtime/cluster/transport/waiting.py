@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 AWAKE_SECONDS = 20e-6  # a peer on another core answers within that, or needs its core
-YIELDING_SECONDS = 2e-3  # then the core is offered to others between two looks
+YIELDING_SECONDS = 1e-3  # then the core is offered to others between two looks
 SHORTEST_SLEEP, LONGEST_SLEEP = 50e-6, 500e-6
 
 yield_core: Callable[[], object] = getattr(os, "sched_yield", lambda: time.sleep(0))

@@ -1,0 +1,82 @@
+"""The cores of a host, as its system gives them to tasks: few switches, turns of some length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowc_runtime.cluster.transport.waiting import AWAKE_SECONDS
+
+TURN_SECONDS = 3e-3  # of a core, while others want it: about Linux's slice and tick
+EPSILON = 1e-12
+
+
+class Cores:
+    """Who has a core, since when, and who wants one.
+
+    A task that waits keeps its core while it looks for its payload awake, and longer if nobody
+    else wants it. One that works is sent off after a turn, or at once for one that was asleep.
+    """
+
+    def __init__(self, count: int):
+        self.count = max(1, count)
+        self._since: dict[str, float] = {}  # by holder
+        self._wanted: list[str] = []
+
+    def has(self, task: str) -> bool:
+        return task in self._since
+
+    def want(self, task: str, urgent: bool) -> None:
+        """The task is ready to work."""
+        if task in self._since or task in self._wanted:
+            return
+        if urgent:
+            self._wanted.insert(0, task)
+        else:
+            self._wanted.append(task)
+
+    def leave(self, task: str) -> None:
+        """The task is done for good."""
+        self._since.pop(task, None)
+
+    def deal(
+        self, now: float, waits_since: Callable[[str], float | None],
+        urgent: Callable[[str], bool],
+    ) -> bool:
+        """Gives cores to those who want them; whether anybody got one.
+
+        `waits_since` says of a holder since when it waits, None where it works.
+        """
+        dealt = False
+        while self._wanted:
+            if len(self._since) >= self.count:
+                loser = self._loser(now, waits_since, urgent(self._wanted[0]))
+                if loser is None:
+                    break
+                del self._since[loser]
+                if waits_since(loser) is None:
+                    self._wanted.append(loser)
+            self._since[self._wanted.pop(0)] = now
+            dealt = True
+        return dealt
+
+    def _loser(
+        self, now: float, waits_since: Callable[[str], float | None], urgent: bool
+    ) -> str | None:
+        """Who has to give its core away now, if anybody has."""
+        ending = {task: self._ends(task, waits_since, urgent) for task in self._since}
+        first = min(ending, key=lambda task: ending[task])
+        return first if ending[first] <= now + EPSILON else None
+
+    def _ends(
+        self, task: str, waits_since: Callable[[str], float | None], urgent: bool
+    ) -> float:
+        waits = waits_since(task)
+        if waits is not None:
+            return waits + AWAKE_SECONDS
+        return self._since[task] + (0.0 if urgent else TURN_SECONDS)
+
+    def next_change(self, waits_since: Callable[[str], float | None]) -> float | None:
+        """When a core will be free for who wants one; None if nobody does."""
+        if not self._wanted:
+            return None
+        return min(self._ends(task, waits_since, False) for task in self._since)
