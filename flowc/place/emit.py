@@ -27,6 +27,7 @@ from flowc_runtime.cluster.plan import (
     Stop,
     Sync,
 )
+from flowc_runtime.cluster.planfile import check_cluster_plan
 from flowc_runtime.plan import Buffer, Plan, Program
 from flowc_runtime.types import TensorType
 
@@ -78,9 +79,11 @@ def make_cluster_plan(
             for c in channels if c.kind == "gradients"
         ]
     parts = tuple(_part(role, plan, channels, strategy) for role, plan in plans.items())
-    return ClusterPlan(
+    made = ClusterPlan(
         model, source_hash, strategy.sync, batch, strategy.shards, parts, tuple(channels),
         dict(settings))
+    check_cluster_plan(made)
+    return made
 
 
 def make_alone_plan(plan: Plan, batch: int, shards: int) -> ClusterPlan:
@@ -91,9 +94,11 @@ def make_alone_plan(plan: Plan, batch: int, shards: int) -> ClusterPlan:
     channels = _gradient_channels({worker: plan}, homes)
     strategy = Strategy(Sync("all_reduce"), 1, 0, shards)
     part = _part(worker, replace(plan, programs=halves), channels, strategy)
-    return ClusterPlan(
+    made = ClusterPlan(
         plan.model, plan.source_hash, strategy.sync, batch, shards, (replace(part, plan=plan),),
         tuple(channels), plan.settings)
+    check_cluster_plan(made)
+    return made
 
 
 def _homes(halves: Halves, strategy: Strategy) -> dict[str, str]:

@@ -32,7 +32,8 @@ def predict(
     names = [t for t in tasks_of(plan) if t in tasks]
     hosts = sorted({tasks[t].host for t in names})
     actors = [
-        Actor(str(t), tasks[t].host, Steps(plan, t, ranges, costs(tasks[t].host)).events())
+        Actor(str(t), tasks[t].host, Steps(
+            plan, t, ranges, costs(tasks[t].host), _shared(t, tasks, link)).events())
         for t in names
     ]
     simulation = Simulation(
@@ -86,6 +87,15 @@ def ranges_of(plan: ClusterPlan) -> dict[str, tuple[int, int]]:
     }
 
 
+def _shared(
+    me: TaskName, tasks: Mapping[TaskName, TaskLike], link: LinkOf
+) -> dict[str, float]:
+    """The bandwidth of the memory that a task shares with those on its host."""
+    host = tasks[me].host
+    found = link(host, host).bandwidth_bytes_per_s
+    return {str(t): found for t, spec in tasks.items() if spec.host == host and t != me}
+
+
 def _decisive(plan: ClusterPlan, actors: list[Actor]) -> list[str]:
     """Whose steps are those of the training: everybody's, or those of who applies gradients."""
     loose = plan.sync.loose
@@ -115,11 +125,11 @@ def _first_variables(
 
 
 def _task_time(history: History, name: str, step: float, rounds: int) -> TaskTime:
-    done, ends = history.done.get(name), history.ends.get(name, ())
-    if not done or len(ends) <= SETTLING:
+    ends = history.ends.get(name, [])
+    if len(ends) <= SETTLING:
         return TaskTime(0.0, step)
-    begin = ends[SETTLING - 1]
-    working = sum(d.ended - d.begun for d in done if begin <= d.begun < ends[-1] and d.is_work)
+    counted = [d for d in history.done[name] if ends[SETTLING - 1] <= d.begun < ends[-1]]
+    working = sum(d.ended - d.begun for d in counted if d.is_work)
     compute = working / (len(ends) - SETTLING) / rounds
     return TaskTime(compute, max(0.0, step - compute))
 

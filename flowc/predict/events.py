@@ -87,9 +87,17 @@ Event = Work | Take | Release | Open | Give
 
 
 class Steps:
-    """Makes the events of a task from its step table."""
+    """Makes the events of a task from its step table.
 
-    def __init__(self, plan: ClusterPlan, me: TaskName, ranges: Ranges, costs: CostModel):
+    `shared` has the bandwidth in bytes a second of memory that the task shares with others: those
+    on its host, by name. What comes over a network is in memory of its own when it is taken.
+    """
+
+    def __init__(
+        self, plan: ClusterPlan, me: TaskName, ranges: Ranges, costs: CostModel,
+        shared: Mapping[str, float],
+    ):  # fmt: skip
+        self._shared = shared
         self._plan = plan
         self._me = me
         self._ranges = ranges
@@ -128,12 +136,12 @@ class Steps:
                 own = self._plan.sync.mode == "async"
                 box = personal(channel, str(self._me)) if own else channel
                 yield Take(box, producer)
-                yield self._copy(channel, "copying variables")
+                yield self._copy(channel, "copying variables", producer)
                 yield Release(box, producer)
             case TakeValues(channel, producer, program, shard):
                 number = Number(self._count(program), shard)
                 yield Take(channel, producer, number)
-                yield self._copy(channel, "copying values")
+                yield self._copy(channel, "copying values", producer)
                 yield Release(channel, producer, number)
             case SendValues(channel, program, shard):
                 number = Number(self._count(program), shard)
@@ -184,7 +192,7 @@ class Steps:
             seconds = self._costs.adding(bytes, tensors).times(additions)
         else:
             seconds = self._costs.copying(bytes, tensors)
-        yield Work(seconds, "adding gradients")
+        yield self._fetching(seconds, bytes, counted, "adding gradients")
         for producer in others:
             yield Release(channel, producer)
 
@@ -202,13 +210,23 @@ class Steps:
             if producer != str(self._me):
                 yield Take(means.name, producer)
             tensors = -(-len(means.tensors) * (high - low) // max(1, means.bytes))
-            yield Work(self._costs.copying(high - low, tensors), "copying gradients")
+            seconds = self._costs.copying(high - low, tensors)
+            yield self._fetching(seconds, high - low, [producer], "copying gradients")
             if producer != str(self._me):
                 yield Release(means.name, producer)
 
-    def _copy(self, channel: str, what: str) -> Work:
+    def _copy(self, channel: str, what: str, producer: str = "") -> Work:
         found = self._channels[channel]
-        return Work(self._costs.copying(found.bytes, len(found.tensors)), what)
+        seconds = self._costs.copying(found.bytes, len(found.tensors))
+        return self._fetching(seconds, found.bytes, [producer], what)
+
+    def _fetching(
+        self, seconds: Seconds, bytes: int, producers: Sequence[str], what: str
+    ) -> Work:
+        """Work on bytes of each producer, which lie in another core's cache where it is near."""
+        near = [bytes / self._shared[p] for p in producers if p in self._shared]
+        least = sum(near)
+        return Work(Seconds(max(seconds.alone, least), max(seconds.crowded, least)), what)
 
     def _held(self, replicas: Sequence[str]) -> int:
         """The subtrees whose sums these replicas hold."""

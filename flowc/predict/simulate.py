@@ -166,9 +166,9 @@ class Simulation:
         there = sent.there.get(host, sent.given)
         if there > self.now + EPSILON:
             return False
-        if not self._awake(state, max(there, state.since)):
-            return False
         giver = self._host_of.get(sent.by, host)
+        if giver == host and not self._awake(state, max(there, state.since)):
+            return False
         link = (giver, host) if giver != host else None
         what = f"{event.channel} from {event.producer}"
         cause = (sent.by, sent.given) if there > state.since + EPSILON else None
@@ -191,7 +191,7 @@ class Simulation:
         return True
 
     def _awake(self, state: _State, ready: float) -> bool:
-        """A task that has waited long looks again only after a pause."""
+        """A task that has waited long for its host's memory looks again only after a pause."""
         if state.waking_until is None:
             state.waking_until = ready + pause_after(ready - state.since)
         return self.now >= state.waking_until - EPSILON

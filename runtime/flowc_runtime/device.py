@@ -12,11 +12,12 @@ class ExecutionError(Exception):
     """An instruction met data that it must refuse.
 
     `op` is its op, `at` the `file:line:column` of the author's text (or empty), `path` the names
-    that it lies under, `detail` what was wrong.
+    that it lies under, `detail` what was wrong. `step` is the number of the step, where whoever
+    raises it knows better than who asked for steps.
     """
 
-    def __init__(self, op: str, at: str, path: str, detail: str):
-        self.op, self.at, self.path, self.detail = op, at, path, detail
+    def __init__(self, op: str, at: str, path: str, detail: str, step: int | None = None):
+        self.op, self.at, self.path, self.detail, self.step = op, at, path, detail, step
         place = "".join((f"{at}: " if at else "", op, f" in {path}" if path else ""))
         super().__init__(f"{place}: {detail}")
 

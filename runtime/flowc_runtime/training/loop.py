@@ -138,7 +138,8 @@ class _Loop:
         try:
             return self._job.engine.advance(self._position, until)
         except ExecutionError as error:
-            raise self._failed(error, f"at step {self._position.step + 1}") from error
+            step = self._position.step + 1 if error.step is None else error.step
+            raise self._failed(error, f"at step {step}", step - 1) from error
 
     def _validate(self) -> None:
         job, step = self._job, self._position.step
@@ -148,7 +149,7 @@ class _Loop:
         try:
             seen = evaluate(job.plan, job.steps, job.validation, job.options.seed, step)
         except ExecutionError as error:
-            raise self._failed(error, f"in the validation after step {step}") from error
+            raise self._failed(error, f"in the validation after step {step}", step) from error
         if seen.left_out and not self._told_left_out:
             self._told_left_out = True
             total = seen.examples + seen.left_out
@@ -207,9 +208,9 @@ class _Loop:
     def _progress(self) -> Progress:
         return Progress(self._position, self._job.options.seed, self._loss, self._metrics)
 
-    def _failed(self, error: ExecutionError, when: str) -> TrainingFailed:
+    def _failed(self, error: ExecutionError, when: str, step: int) -> TrainingFailed:
         self._record.settle()
-        return execution_failed(error, when, self._position.step, self._record.last_checkpoint)
+        return execution_failed(error, when, step, self._record.last_checkpoint)
 
 
 def _seconds(every: int | None, otherwise: float) -> float:

@@ -207,4 +207,4 @@ def _raised(error: ClusterError, failed: Failed | None) -> Exception:
     # The message has the place in front, as the error itself puts it there.
     place = str(ExecutionError(failed.op, failed.at, failed.path, ""))
     detail = failed.message.removeprefix(place)
-    return kinds[failed.code](failed.op, failed.at, failed.path, detail)
+    return kinds[failed.code](failed.op, failed.at, failed.path, detail, failed.step + 1)

@@ -67,8 +67,11 @@ class Body:
     @property
     def progress(self) -> tuple[int, str]:
         """The last step that is done, and what the task is at."""
-        step = self._runner.step if self._runner is not None else self._step
-        return step, self._doing
+        runner, doing = self._runner, self._doing
+        if runner is None:
+            return self._step, doing
+        awaited = runner.waits.now
+        return runner.step, f"waiting for {awaited}" if awaited else doing
 
     def setup(self, command: Setup, me: str) -> Ready:
         """Reads plan and data, and allocates; WorkError, DataError."""
@@ -117,12 +120,11 @@ class Body:
                 raise WorkError("task-order", f"`{command.path}` has {flat.size} bytes, not {end}")
             flat[command.offset : end] = np.frombuffer(command.data, np.uint8)
             self._missing.discard(command.path)
-        if not command.last:
-            return None
-        self._step = command.step
+        # Between the first piece and the last the variables are those of no step.
+        self._step = command.step if command.last else -1
         if self._runner is not None:
-            self._runner.step = command.step
-        return Loaded(command.generation, command.step)
+            self._runner.step = self._step
+        return Loaded(command.generation, command.step) if command.last else None
 
     def run(self, command: Run) -> Done | Failed:
         """Does the steps; raises Aborted where the generation ends meanwhile."""

@@ -75,10 +75,13 @@ class LooseWorker(Runner):
         targets = [self._session.variables[t.name] for t in channel.tensors]
         packing = self._packings[channel.name]
         if backup:
-            version, payload = _patiently(lambda: inbox.fetch_newest(at_least))
+            with self.waits.on(channel.producer):
+                version, payload = _patiently(lambda: inbox.fetch_newest(at_least))
             copy_all(targets, packing.views(payload))
             return version
-        copy_all(targets, packing.views(_patiently(lambda: inbox.fetch(at_least))))
+        with self.waits.on(channel.producer):
+            payload = _patiently(lambda: inbox.fetch(at_least))
+        copy_all(targets, packing.views(payload))
         inbox.release(at_least)
         return at_least
 
@@ -203,7 +206,8 @@ class BackupPs(LoosePs):
         chosen: list[str] = []
         while len(chosen) < wanted:
             left = [w for w in self._workers if w not in chosen]
-            place = self._exchange.wait_any([(self._inbox(w), sequence) for w in left])
+            with self.waits.on("any of " + ", ".join(left)):
+                place = self._exchange.wait_any([(self._inbox(w), sequence) for w in left])
             chosen.append(left[place])
         chosen.sort(key=self._workers.index)
         self._take(chosen, [sequence] * wanted)
@@ -232,7 +236,8 @@ class AsyncPs(LoosePs):
 
     def run_step(self, step: int, sequence: int) -> None:
         order = self._in_turn()
-        place = self._exchange.wait_any([(self._inbox(w), self._clocks[w]) for w in order])
+        with self.waits.on("any of " + ", ".join(order)):
+            place = self._exchange.wait_any([(self._inbox(w), self._clocks[w]) for w in order])
         worker = self._last = order[place]
         clock = self._clocks[worker]
         self._take([worker], [clock])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,16 +49,33 @@ ReadShard = Callable[[int, int, Mapping[str, Array]], None]  # (step, shard, inp
 
 @dataclass
 class Waits:
-    """Seconds spent waiting for payloads, by the task that was waited for."""
+    """Seconds spent waiting for payloads, by the task that was waited for.
+
+    `now` is what is waited for at this moment, or empty; another thread may read it.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    now: str = ""
 
     def fetch(self, inbox: Inbox, producer: str, sequence: int) -> Bytes:
         began = time.perf_counter()
-        payload = inbox.fetch(sequence)
+        with self.on(producer):
+            payload = inbox.fetch(sequence)
         spent = time.perf_counter() - began
         self.seconds[producer] = self.seconds.get(producer, 0.0) + spent
         return payload
+
+    def room(self, outbox: Outbox, channel: str, sequence: int) -> Bytes:
+        with self.on(f"room in `{channel}`"):
+            return outbox.slot(sequence)
+
+    @contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        self.now = what
+        try:
+            yield
+        finally:
+            self.now = ""
 
     def take(self) -> tuple[float, str]:
         """All seconds since the last call, and the task that most of them went to."""
@@ -203,7 +221,7 @@ class Runner:
         sources = [self._session.variables[t.name] for t in packing.channel.tensors]
 
         def call(sequence: int) -> None:
-            copy_all(packing.views(outbox.slot(sequence + 1)), sources)
+            copy_all(packing.views(self.waits.room(outbox, channel, sequence + 1)), sources)
             outbox.publish(sequence + 1, packing.channel.bytes)
 
         return call
@@ -231,7 +249,7 @@ class Runner:
 
         def call(sequence: int) -> None:
             number = sequence * count + shard
-            copy_all(packing.views(outbox.slot(number)), sources)
+            copy_all(packing.views(self.waits.room(outbox, channel, number)), sources)
             outbox.publish(number, packing.channel.bytes)
 
         return call
@@ -248,7 +266,8 @@ class Runner:
 
         def call(sequence: int) -> None:
             if shard == 0:
-                self._slots[channel] = outbox.slot(sequence) if outbox else self._local(channel)
+                self._slots[channel] = (
+                    self.waits.room(outbox, channel, sequence) if outbox else self._local(channel))
             slot = self._slots[channel]
             sums.add(shard, lambda level: packing.views(slot, level * size))
 
@@ -321,7 +340,7 @@ class Runner:
         total = self._total(channel)
 
         def call(sequence: int) -> None:
-            slot = outbox.slot(sequence)
+            slot = self.waits.room(outbox, means_of(channel), sequence)
             self._slots[means_of(channel)] = slot
             parts = [pieces.of(payload, at) for payload, at in gather.payloads(sequence)]
             for k, target in enumerate(pieces.of(slot, -pieces.start)):

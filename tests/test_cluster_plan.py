@@ -1,0 +1,318 @@
+"""Cluster plans: sound for every model and strategy, and every broken promise is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from flowc.diagnostic import Sink, Stop
+from flowc.driver import Options, check, cluster_plan_of
+from flowc.place.strategy import Strategy, choose
+from flowc.source import Source
+from flowc.syntax.read import read_source
+from flowc_runtime.cluster.plan import Channel, ClusterPlan, Part, Sync, tasks_of
+from flowc_runtime.cluster.plan import Stop as StopAt
+from flowc_runtime.cluster.planfile import (
+    PROMISES,
+    BrokenPromise,
+    check_cluster_plan,
+    cluster_plan_hash,
+    read_cluster_plan,
+    write_cluster_plan,
+)
+from flowc_runtime.plan import PlanError
+
+MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.flow"))
+STRATEGIES = {
+    "one worker": Strategy(Sync("all_reduce"), 1, 0, 4),
+    "worker and ps": Strategy(Sync("sync"), 1, 1, 4),
+    "two and a ps": Strategy(Sync("sync"), 2, 1, 4),
+    "four and two ps": Strategy(Sync("sync"), 4, 2, 4),
+    "all-reduce of two": Strategy(Sync("all_reduce"), 2, 0, 2),
+    "all-reduce of three": Strategy(Sync("all_reduce"), 3, 0, 4),
+    "backup": Strategy(Sync("backup", backups=1), 4, 1, 4),
+    "async": Strategy(Sync("async", max_staleness=2), 4, 2, 1),
+}
+STAGED = """
+model m {
+  input x: f32[batch, 6]
+  input y: f32[batch, 2]
+  stem = dense(x, 8) |> relu
+  body = dense(stem, 4) |> relu
+  head = dense(body, 2)
+  loss = mean(mse(head, y))
+}
+data d = npz("d.npz") -> (x, y)
+train {
+  data = d
+  batch = 8
+  clip_norm = 1.0
+  optimizer = adam(lr = 1e-3)
+}
+place {
+  stage on worker:0 { stem }
+  stage on worker:1 { body, head }
+}
+"""
+PLAIN = STAGED[: STAGED.index("place")]
+
+
+def plan_for(source: Source, strategy: Strategy | tuple[int, int], shards: int = 4) -> ClusterPlan:
+    sink = Sink()
+    checked = check(source, sink)
+    assert checked.settings is not None
+    if isinstance(strategy, tuple):
+        strategy = choose(checked.placing, *strategy, checked.batch, shards, sink)
+    return cluster_plan_of(checked, sink, Options(), lambda *_: None, strategy)[1]
+
+
+@cache
+def plan_of_text(text: str, workers: int, ps: int, shards: int = 4) -> ClusterPlan:
+    return plan_for(Source("m.flow", text), (workers, ps), shards)
+
+
+def with_ps() -> ClusterPlan:
+    return plan_of_text(PLAIN, 2, 2)
+
+
+def staged() -> ClusterPlan:
+    return plan_of_text(STAGED, 2, 0)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=list(STRATEGIES))
+@pytest.mark.parametrize("model", MODELS, ids=lambda p: p.stem)
+def test_the_plan_of_every_model_is_sound_and_survives_its_file(
+    model: Path, strategy: Strategy
+) -> None:
+    source = read_source(model, Sink())
+    assert source is not None
+    sink = Sink()
+    checked = check(source, sink)
+    if checked.settings is None or checked.batch % strategy.shards:
+        pytest.skip("not to be trained, or not in so many shards")
+    plan = plan_for(source, strategy)
+    assert read_cluster_plan(write_cluster_plan(plan)) == plan
+
+
+@pytest.mark.parametrize(("workers", "ps"), [(2, 0), (4, 0), (2, 1), (4, 2)])
+def test_a_model_in_stages_has_a_sound_plan(workers: int, ps: int) -> None:
+    plan = plan_of_text(STAGED, workers, ps)
+    roles = [part.role for part in plan.parts if part.role.startswith("stage")]
+    assert roles == ["stage:0", "stage:1"]
+    check_cluster_plan(plan)
+
+
+def test_a_plan_for_many_workers_is_no_larger_than_for_few() -> None:
+    few, many = (
+        plan_for(Source("m.flow", PLAIN.replace("batch = 8", "batch = 1024")), (n, 2), 1024)
+        for n in (4, 256)
+    )
+    assert len(tasks_of(many)) == 258
+    assert len(many.parts) == len(few.parts)
+    assert len(write_cluster_plan(many)) < 1.01 * len(write_cluster_plan(few))
+
+
+def test_the_plan_is_the_same_in_processes_with_different_hash_seeds() -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from test_cluster_plan import *\n"
+        "print(cluster_plan_hash(with_ps()), cluster_plan_hash(staged()))\n"
+    )
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+            cwd=Path(__file__).parent.parent, env={"PYTHONHASHSEED": seed, "PATH": ""},
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert hashes == {f"{cluster_plan_hash(with_ps())} {cluster_plan_hash(staged())}\n"}
+
+
+def test_an_edited_file_is_refused() -> None:
+    text = write_cluster_plan(with_ps())
+    with pytest.raises(PlanError, match="hash"):
+        read_cluster_plan(text.replace('"replicas": 2', '"replicas": 3'))
+
+
+@pytest.mark.parametrize("key", ["sync", "parts", "channels", "batch", "shards"])
+def test_a_file_with_anything_in_a_field_is_refused(key: str) -> None:
+    from flowc_runtime.planfile.write import digest
+
+    for value in (None, -1, "x", [], {}, [[]], [{}], {"mode": []}):
+        body = json.loads(write_cluster_plan(with_ps()))
+        if type(body[key]) is type(value) and not value:
+            continue
+        body[key] = value
+        del body["hash"]
+        with pytest.raises(PlanError):
+            read_cluster_plan(json.dumps({**body, "hash": digest(body)}))
+
+
+# --- promises, each broken ------------------------------------------------------------------------
+
+Break = Callable[[ClusterPlan], ClusterPlan]
+
+
+def part(plan: ClusterPlan, role: str, change: Callable[[Part], Part]) -> ClusterPlan:
+    return replace(plan, parts=tuple(change(p) if p.role == role else p for p in plan.parts))
+
+
+def channel(plan: ClusterPlan, kind: str, change: Callable[[Channel], Channel]) -> ClusterPlan:
+    first = next(c for c in plan.channels if c.kind == kind)
+    return replace(plan, channels=tuple(change(c) if c is first else c for c in plan.channels))
+
+
+def stops(role: str, program: str, change: Callable[[list[StopAt]], list[StopAt]]) -> Break:
+    def broken(p: Part) -> Part:
+        return replace(p, stops={**p.stops, program: tuple(change(list(p.stops[program])))})
+
+    return lambda plan: part(plan, role, broken)
+
+
+def first_of(action: str, kind: str, then: Callable[[StopAt], list[StopAt]]) -> Callable[
+    [list[StopAt]], list[StopAt]
+]:  # fmt: skip
+    def change(found: list[StopAt]) -> list[StopAt]:
+        place = next(k for k, s in enumerate(found) if s.action == action and kind in s.channel)
+        return found[:place] + then(found[place]) + found[place + 1 :]
+
+    return change
+
+
+def without_sums(plan: ClusterPlan) -> ClusterPlan:
+    """The gradients of one ps go nowhere."""
+    gone = next(c.name for c in plan.channels if c.kind == "gradients")
+    return without(plan, {gone})
+
+
+def without(plan: ClusterPlan, gone: set[str]) -> ClusterPlan:
+    """The plan without some channels, as if they had never been made."""
+    parts = tuple(
+        replace(p, stops={n: tuple(s for s in found if s.channel not in gone)
+                          for n, found in p.stops.items()})
+        for p in plan.parts
+    )  # fmt: skip
+    kept = tuple(c for c in plan.channels if c.name not in gone)
+    return replace(plan, channels=kept, parts=parts)
+
+
+def swap_receives(found: list[StopAt]) -> list[StopAt]:
+    """Waits for the gradient before anything is sent to whoever makes it."""
+    receives = [replace(s, position=0) for s in found if s.action == "receive"]
+    return receives + [s for s in found if s.action != "receive"]
+
+
+BROKEN: list[tuple[str, Callable[[], ClusterPlan], Break]] = [
+    ("no-role", with_ps, lambda p: part(p, "ps:1", lambda q: replace(q, role="cook"))),
+    ("no-role", with_ps, lambda p: part(p, "ps:1", lambda q: replace(q, role="ps:0"))),
+    ("uneven-shards", with_ps, lambda p: replace(p, shards=3)),
+    ("uneven-shards", with_ps, lambda p: part(p, "worker", lambda q: replace(q, replicas=9))),
+    ("channel-twice", with_ps, lambda p: replace(p, channels=(*p.channels, p.channels[0]))),
+    ("unknown-role", with_ps,
+     lambda p: channel(p, "gradients", lambda c: replace(c, consumer="ps:7"))),
+    ("payload-overlap", with_ps, lambda p: channel(p, "gradients", lambda c: replace(c, tensors=(
+        c.tensors[0], replace(c.tensors[1], offset=c.tensors[0].offset), *c.tensors[2:])))),
+    ("payload-overlap", with_ps, lambda p: channel(p, "gradients", lambda c: replace(c, bytes=8))),
+    ("tensor-mismatch", with_ps, lambda p: channel(p, "gradients", lambda c: replace(c, tensors=(
+        replace(c.tensors[0], name="gradient.nobody"), *c.tensors[1:])))),
+    ("unknown-channel", with_ps, stops("worker", "gradient", lambda found: [
+        *found, StopAt(0, "send", "nowhere")])),
+    ("sent-twice", with_ps, stops("worker", "gradient", first_of(
+        "send", "gradients", lambda s: [s, s]))),
+    ("received-twice", with_ps, stops("ps:0", "update", first_of(
+        "receive", "gradients", lambda s: [s, s]))),
+    ("send-without-receive", with_ps, stops("ps:0", "update", first_of(
+        "receive", "gradients", lambda s: []))),
+    ("receive-without-send", with_ps, stops("worker", "gradient", first_of(
+        "send", "gradients", lambda s: []))),
+    ("sent-too-early", with_ps, stops("worker", "gradient", first_of(
+        "send", "gradients", lambda s: [replace(s, position=0)]))),
+    ("received-too-late", with_ps, stops("worker", "gradient", first_of(
+        "receive", "variables", lambda s: [replace(s, position=s.position + 1)]))),
+    ("owned-by-nobody", with_ps, without_sums),
+    ("no-ps", lambda: plan_of_text(PLAIN, 2, 0),
+     lambda p: replace(p, sync=Sync("async", max_staleness=1))),
+    ("no-ps", with_ps, lambda p: replace(p, sync=Sync("backup", backups=2))),
+    ("deadlock", staged, stops("stage:0", "gradient", swap_receives)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "sound", "broken"), BROKEN, ids=[f"{k}-{b[0]}" for k, b in enumerate(BROKEN)]
+)
+def test_a_broken_promise_is_named(
+    code: str, sound: Callable[[], ClusterPlan], broken: Break
+) -> None:
+    check_cluster_plan(sound())
+    with pytest.raises(BrokenPromise) as caught:
+        check_cluster_plan(broken(sound()))
+    assert caught.value.code == code
+    assert PROMISES[code] in str(caught.value)
+
+
+def test_a_variable_that_two_roles_update_is_named() -> None:
+    plan = with_ps()
+    twin = replace(plan.part("ps:0"), role="ps:2", stops={})
+    with pytest.raises(BrokenPromise) as caught:
+        check_cluster_plan(replace(plan, parts=(*plan.parts, twin)))
+    assert caught.value.code == "owned-twice"
+
+
+def test_a_worker_that_is_not_told_of_new_values_is_found() -> None:
+    plan = with_ps()
+    gone = {c.name for c in plan.channels if c.kind == "variables"}
+    with pytest.raises(BrokenPromise) as caught:
+        check_cluster_plan(without(plan, gone))
+    assert caught.value.code == "stale-variable"
+
+
+def test_every_promise_is_broken_by_some_test() -> None:
+    told = {code for code, _, _ in BROKEN} | {"owned-twice", "stale-variable"}
+    assert told == set(PROMISES)
+
+
+# --- what a cluster can and cannot be -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("workers", "ps", "sync", "code"),
+    [
+        (0, 1, None, "no-worker"),
+        (2, 0, Sync("sync"), "no-ps"),
+        (2, 0, Sync("backup", backups=1), "no-ps"),
+        (2, 1, Sync("backup", backups=2), "unknown-sync"),
+        (3, 1, None, "uneven-shards"),
+    ],
+)
+def test_a_cluster_that_does_not_suit_the_model_is_refused(
+    workers: int, ps: int, sync: Sync | None, code: str
+) -> None:
+    sink = Sink()
+    checked = check(Source("m.flow", PLAIN), sink)
+    with pytest.raises(Stop):
+        choose(checked.placing, workers, ps, checked.batch, None, sink, sync)
+    assert [d.code for d in sink.errors] == [code]
+
+
+def test_stages_need_a_multiple_of_as_many_workers() -> None:
+    sink = Sink()
+    checked = check(Source("m.flow", STAGED), sink)
+    with pytest.raises(Stop):
+        choose(checked.placing, 3, 0, checked.batch, None, sink)
+    assert [d.code for d in sink.errors] == ["no-worker"]
+
+
+def test_a_stage_without_anything_is_told_at_its_line() -> None:
+    sink = Sink()
+    checked = check(Source("m.flow", STAGED.replace("{ stem }", "{ }")), sink)
+    strategy = choose(checked.placing, 2, 0, checked.batch, 4, sink)
+    with pytest.raises(Stop):
+        cluster_plan_of(checked, sink, Options(), lambda *_: None, strategy)
+    assert [(d.code, d.label and d.label.span.line) for d in sink.errors] == [("empty-stage", 18)]
