@@ -21,7 +21,7 @@ from flowc.lower.model import (
     parameter_refs,
     select,
 )
-from flowc.lower.place import Placing, lower_place
+from flowc.lower.place import Placing, lower_place, place_section
 from flowc.lower.settings import TrainSettings, check_freeze, lower_settings
 from flowc.lower.world import World, open_world
 from flowc.source import Source, Span
@@ -48,6 +48,7 @@ class Options:
     """
 
     defines: Mapping[str, str] = field(default_factory=dict)
+    place: Source | None = None  # whose place section stands for that of the model's text
     evaluate: tuple[int, ...] = ()
     predict: tuple[int, ...] = ()
 
@@ -93,6 +94,8 @@ def _check(source: Source, sink: Sink, options: Options, watch: Watch) -> Checke
     tree = parse(source, sink)
     watch("tree", tree)
     world = open_world(tree, sink, parse, _read_import, source.folder, options.defines)
+    if options.place is not None:
+        world.place = place_section(parse(options.place, sink), sink)
     train, evaluate = lower_model(world, training=True), lower_model(world, training=False)
     if train is None or evaluate is None:
         raise Stop

@@ -61,6 +61,7 @@ class Setup:
     defines: Mapping[str, str]
     threads: int | None = 1
     allow: tuple[Path, ...] = ()
+    place: Source | None = None  # instead of the text's own place section
     runs: Runs | None = None  # None: in this process
 
 
@@ -152,7 +153,7 @@ def prepare_training(source: Source, sink: Sink, setup: Setup) -> TrainingJob:
 
     Raises Stop when the sink holds errors, DataError, and CheckpointError for `init`.
     """
-    options = Options(defines=setup.defines)
+    options = Options(defines=setup.defines, place=setup.place)
     checked = check(source, sink, options)
     settings = _settings(checked, sink)
     folder = folder_of(source)

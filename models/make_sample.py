@@ -4,7 +4,8 @@
 
 ORIGINALS holds fashion-mnist/ (the four IDX files and LICENSE.txt, see `flowc data get`),
 tabular/ (scikit-learn's diabetes_data_raw.csv.gz and diabetes_target.csv.gz), playground/
-(spiral.csv) and tinyshakespeare/ (input.txt).
+(spiral.csv) and tinyshakespeare/ (input.txt). The ratings are made up here, in the form of
+MovieLens, whose licence does not let them be passed on with a project like this.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ CLASSES = 10
 TRAINING_PER_CLASS = 1200
 TEST_PER_CLASS = 200
 SHAKESPEARE_BYTES = 200_000
+RATINGS, USERS, MOVIES, TASTES = 12_000, 200, 400, 3
 DIABETES_NAMES = "age,sex,bmi,bp,s1,s2,s3,s4,s5,s6,target"
 
 # Of the unpacked files, so that it does not matter who packed them.
@@ -67,6 +69,7 @@ def sample(originals: Path) -> dict[str, bytes]:
         "diabetes.csv": diabetes(originals),
         "spiral.csv": original(originals, "playground/spiral.csv"),
         "shakespeare.txt": shakespeare(originals),
+        "ratings.csv": ratings(),
     }
 
 
@@ -108,6 +111,19 @@ def shakespeare(originals: Path) -> bytes:
     """The beginning, up to the end of a speech."""
     text = original(originals, "tinyshakespeare/input.txt")
     return text[: text.rindex(b"\n\n", 0, SHAKESPEARE_BYTES) + 1]
+
+
+def ratings() -> bytes:
+    """Stars from a few hidden tastes, with noise; each user rates a film once at most."""
+    chance = np.random.Generator(np.random.Philox(key=20161017))
+    of_user, of_movie = chance.random((USERS, TASTES)) - 0.5, chance.random((MOVIES, TASTES)) - 0.5
+    pairs = np.sort(chance.permutation(USERS * MOVIES)[:RATINGS])
+    user, movie = pairs // MOVIES, pairs % MOVIES
+    liking = 8 * (of_user[user] * of_movie[movie]).sum(axis=1)
+    stars = 3.5 + liking + 0.4 * (chance.random(RATINGS) - 0.5)
+    halves = np.clip(np.rint(2 * stars), 1, 10) / 2
+    rows = [f"{u + 1},{m + 1},{r:.1f}" for u, m, r in zip(user, movie, halves, strict=True)]
+    return "\n".join(["userId,movieId,rating", *rows, ""]).encode()
 
 
 def original(originals: Path, path: str) -> bytes:

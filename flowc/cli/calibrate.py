@@ -47,6 +47,7 @@ def calibrate(
     cluster: str | None,
     local: int | None,
     ps: int | None,
+    place: Path | None,
     sync: str | None,
     threads: int,
     seconds: float,
@@ -63,7 +64,7 @@ def calibrate(
     well, for tight predictions of that model; where its data are not at hand, made-up ones serve.
     The file holds facts of this host. Nothing else should run meanwhile.
     """
-    where = Where(cluster, local, ps, sync)
+    where = Where(cluster, local, ps, sync, place)
     compiled = _compiled(model, defines, where)
     if neighbour:
         _be_neighbour(compiled, threads, allow)

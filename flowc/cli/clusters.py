@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowc.cluster import Cluster
     from flowc.diagnostic import Sink
     from flowc.jobs import Runs, TrainingJob
+    from flowc.source import Source
     from flowc_runtime.cluster.plan import Sync
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,7 +23,7 @@ FROM_ENVIRONMENT = "TF_CONFIG"
 
 
 def cluster_options(command: F) -> F:
-    """`--cluster`, `--local`, `--ps` and `--sync`."""
+    """`--cluster`, `--local`, `--ps`, `--place` and `--sync`."""
     for option in reversed((
         click.option("--cluster", metavar="FILE",
                      help=f"A cluster file, or {FROM_ENVIRONMENT} for the variable's cluster."),
@@ -30,6 +31,8 @@ def cluster_options(command: F) -> F:
                      help="N workers and a ps, all on this machine."),
         click.option("--ps", type=click.IntRange(0, 256), metavar="N",
                      help="With --local, how many ps tasks."),
+        click.option("--place", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                     metavar="FILE", help="A place section for the model, in a file of its own."),
         click.option("--sync", metavar="MODE",
                      help="sync, all_reduce, backup(1) or async(4): before what the text says."),
     )):  # fmt: skip
@@ -45,6 +48,13 @@ class Where:
     local: int | None
     ps: int | None
     sync: str | None
+    place: Path | None = None
+
+    def place_section(self, sink: Sink) -> Source | None:
+        """The text of `--place`; Stop where it is none."""
+        from flowc.cli.models import read_model
+
+        return read_model(self.place, sink) if self.place else None
 
     def runs(self, sink: Sink) -> Runs | None:
         """None: in this process. What is wrong with a file is told to the sink, then Stop."""

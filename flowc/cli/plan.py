@@ -49,6 +49,7 @@ def plan(
     cluster: str | None,
     local: int | None,
     ps: int | None,
+    place: Path | None,
     sync: str | None,
     out: Path | None,
     old: Path | None,
@@ -67,7 +68,7 @@ def plan(
         raise click.UsageError("--exit-code goes with --diff")
     if sum((as_json, out == Path("-"))) > 1:
         raise click.UsageError("--json and `-o -` both print to stdout; choose one")
-    compiled = _compiled(model, defines, Where(cluster, local, ps, sync))
+    compiled = _compiled(model, defines, Where(cluster, local, ps, sync, place))
     if out is not None:
         _write(compiled, out)
     if old is not None:
@@ -84,7 +85,8 @@ def _compiled(model: Path, defines: dict[str, str], where: Where) -> Compiled:
     with diagnosing() as sink:
         cluster = where.read(sink)
         return compile_for(
-            read_model(model, sink), sink, defines, cluster, where.parsed_sync())
+            read_model(model, sink), sink, defines, cluster, where.parsed_sync(),
+            where.place_section(sink))
 
 
 def _check_fits(compiled: Compiled) -> None:

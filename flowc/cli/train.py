@@ -63,6 +63,7 @@ def train(
     cluster: str | None,
     local: int | None,
     ps: int | None,
+    place: Path | None,
     sync: str | None,
     stored: Path | None,
     allow: tuple[Path, ...],
@@ -83,7 +84,7 @@ def train(
     given = {name: str(value) for name, value in settings.items() if value is not None}
     show = reporter(progress, as_json)
     try:
-        where = Where(cluster, local, ps, sync)
+        where = Where(cluster, local, ps, sync, place)
         job, run = _open(model, {**defines, **given}, threads, allow, out, resume, where, stored)
         _summary(job)
         started = time.monotonic()
@@ -106,7 +107,7 @@ def _open(
 
     with diagnosing() as sink:
         source = read_model(model, sink)
-        setup = Setup(defines, threads, allow, where.runs(sink))
+        setup = Setup(defines, threads, allow, where.place_section(sink), where.runs(sink))
         if resume:
             job, run = reopen(source, sink, setup, out)
             refuse_drift(job, stored)

@@ -37,6 +37,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
               help="Where relative paths of data begin.")  # fmt: skip
 @allow_option
 @click.option("--keep", is_flag=True, help="Wait for the next training when one is over.")
+@click.option("--no-shared-memory", "network", is_flag=True,
+              help="Take tensors over the network from tasks of this machine too.")  # fmt: skip
 @click.option("--until-eof", is_flag=True,
               help="End with the standard input: for programs that start workers.")  # fmt: skip
 @click.pass_context
@@ -48,6 +50,7 @@ def worker(
     root: Path,
     allow: tuple[Path, ...],
     keep: bool,
+    network: bool,
     until_eof: bool,
 ) -> None:
     """Take part in a training: as a worker or a ps, as its coordinator says.
@@ -59,7 +62,8 @@ def worker(
     from flowc_runtime.cluster.task import Task
 
     credentials = check_listen(listen, tls, insecure)
-    task = Task(listen, _maker(root, allow), _exchange(credentials), credentials, _handlers())
+    make_exchange = _exchange(credentials, shared_memory=not network)
+    task = Task(listen, _maker(root, allow), make_exchange, credentials, _handlers())
     if until_eof:
         threading.Thread(target=_end_with_input, args=(task,), name="input", daemon=True).start()
     click.echo(f"flowc worker listens at {task.address} (pid {os.getpid()})")
@@ -82,11 +86,11 @@ def _maker(root: Path, allow: tuple[Path, ...]) -> Any:
     return make
 
 
-def _exchange(credentials: Any) -> Any:
+def _exchange(credentials: Any, shared_memory: bool) -> Any:
     from flowc_runtime.cluster.transport import TensorExchange, pull_handler
 
     def make(address: str) -> tuple[Exchange, Any]:
-        exchange = TensorExchange(address, credentials)
+        exchange = TensorExchange(address, credentials, shared_memory)
         return exchange, pull_handler(exchange)
 
     return make

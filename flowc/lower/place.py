@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from flowc.diagnostic import MAX_REPORTED, Diagnostic, Limit, Stop
+from flowc.diagnostic import MAX_REPORTED, Diagnostic, Limit, Sink, Stop
 from flowc.lower import errors
 from flowc.lower.paths import MAX_PATTERNS, matches, unmatched
 from flowc.lower.world import World
@@ -43,6 +43,19 @@ class Placing:
     microbatches: int | None = None
     sync: Sync | None = None
     span: Span | None = None
+
+
+def place_section(tree: t.Tree, sink: Sink) -> t.Place | None:
+    """The section of a file that holds nothing else."""
+    found: t.Place | None = None
+    for item in tree.items:
+        if not isinstance(item, (t.Place, t.Version)) or (found and isinstance(item, t.Place)):
+            sink.report(errors.only_a_place(item.span))
+        elif isinstance(item, t.Place):
+            found = item
+    if found is None and not sink.errors:
+        sink.report(errors.only_a_place(tree.source_span()))
+    return found
 
 
 def lower_place(world: World, paths: Iterable[str]) -> Placing:

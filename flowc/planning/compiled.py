@@ -33,10 +33,10 @@ class Compiled:
 
 def compile_for(
     source: Source, sink: Sink, defines: Mapping[str, str], cluster: Cluster | None,
-    sync: Sync | None,
+    sync: Sync | None, place: Source | None = None,
 ) -> Compiled:
     """Text to plans; raises Stop when the sink holds errors, and where nothing is trained."""
-    options = Options(defines)
+    options = Options(defines, place)
     checked = check(source, sink, options)
     settings = checked.settings
     if settings is None:

@@ -196,6 +196,13 @@ def place_names_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagn
     )
 
 
+def only_a_place(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "misplaced", "a file for --place holds one place section, and nothing else", Label(span),
+        help="place { ... }",
+    )
+
+
 def unknown_role(name: t.Name, known: Sequence[str]) -> Diagnostic:
     near = nearest(name.text, known)
     return Diagnostic(

@@ -88,16 +88,7 @@ class Inbox(Protocol):
         """The highest number that is known to be published in this generation, -1 for none."""
 
     def fetch(self, sequence: int) -> Bytes:
-        """The payload, read-only, once it is there; valid until it is released.
-
-        Of a lossy channel it is what `fetch_newest` gives, its number left out.
-        """
-
-    def fetch_newest(self, at_least: int) -> tuple[int, Bytes]:
-        """The newest payload whose number is `at_least` or more, once there is one.
-
-        Of a lossy channel a copy, which stays as it is until the second `fetch_newest` from now.
-        """
+        """The payload, read-only, once it is there; valid until it is released."""
 
     def fetch_newest(self, at_least: int) -> tuple[int, Bytes]:
         """A copy of the newest payload of a lossy channel whose number is `at_least` or more."""

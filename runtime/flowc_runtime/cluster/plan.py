@@ -9,6 +9,7 @@ the sum does not depend on who computed which shard.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +22,7 @@ CLUSTER_PLAN_VERSION = 1
 BUCKET_BYTES = 1 << 20  # of gradients or variables that travel together: one chunk on the wire
 
 GRADIENT, UPDATE = "gradient", "update"  # the two programs of a step
+_ROWS = re.compile(r"(?P<whole>[^\[\]]+)\[(?P<start>[0-9]{1,18}):(?P<stop>[0-9]{1,18})\]")
 
 Kind = Literal["gradients", "means", "variables", "value"]
 Mode = Literal["sync", "backup", "async", "all_reduce"]
@@ -55,7 +57,11 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A tensor in a channel's payload, `offset` bytes from its begin (a multiple of 64)."""
+    """A tensor in a channel's payload, `offset` bytes from its begin (a multiple of 64).
+
+    A name may end in rows: `gradient.embed.table[0:600]` is a tensor of its own where there is
+    one of this name, else these rows of the leading axis of `gradient.embed.table`.
+    """
 
     name: str
     type: TensorType
@@ -144,9 +150,9 @@ class ClusterPlan:
         return next(channel for channel in self.channels if channel.name == name)
 
     def received(self, role: str) -> frozenset[str]:
-        """The variables that a role is sent in every step."""
+        """The variables that a role is sent in every step, whole or rows by rows."""
         return frozenset(
-            tensor.name
+            whole_and_rows(tensor.name)[0]
             for channel in self.channels
             if channel.kind == "variables" and channel.consumer == role
             for tensor in channel.tensors
@@ -188,6 +194,43 @@ class ClusterPlan:
     def shard_size(self) -> int:
         """Examples in a shard."""
         return self.batch // self.shards
+
+
+def whole_and_rows(name: str) -> tuple[str, Range | None]:
+    """`embed.table[0:600]` as the logical tensor `embed.table` and its rows 0 up to 600."""
+    found = _ROWS.fullmatch(name)
+    if found is None:
+        return name, None
+    return found["whole"], (int(found["start"]), int(found["stop"]))
+
+
+def rows_name(whole: str, rows: Range) -> str:
+    """The inverse of `whole_and_rows`."""
+    return f"{whole}[{rows[0]}:{rows[1]}]"
+
+
+def rows_type(type: TensorType, rows: Range) -> TensorType:
+    """The type of some rows of a tensor; ValueError where it has not so many."""
+    start, stop = rows
+    if not type.shape or not 0 <= start < stop <= type.sizes[0]:
+        raise ValueError(f"{type} has no rows {start} up to {stop}")
+    return TensorType(type.dtype, (stop - start, *type.shape[1:]))
+
+
+def place_of(places: Mapping[str, Buffer], name: str) -> Buffer | None:
+    """Where a tensor lies that a channel names: in a place of its own, or within that of its
+    whole. None where there is neither."""
+    if name in places:
+        return places[name]
+    whole, rows = whole_and_rows(name)
+    if rows is None or whole not in places:
+        return None
+    home = places[whole]
+    try:
+        type = rows_type(home.type, rows)
+    except ValueError:
+        return None
+    return Buffer(home.space, home.offset + rows[0] * (type.bytes // (rows[1] - rows[0])), type)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -26,7 +26,7 @@ from flowc_runtime.cluster.messages import Counts, Share
 from flowc_runtime.cluster.plan import UPDATE, Channel
 from flowc_runtime.cluster.shards import subtrees
 from flowc_runtime.cluster.work.boxes import TRAILER_BYTES, personal
-from flowc_runtime.cluster.work.packing import copy_all
+from flowc_runtime.cluster.work.packing import copy_all, view_of
 from flowc_runtime.cluster.work.runner import Call, Runner, Work
 from flowc_runtime.cluster.work.table import (
     Op,
@@ -72,7 +72,7 @@ class LooseWorker(Runner):
         backup = self._plan.sync.mode == "backup"
         name = channel.name if backup else personal(channel.name, str(self._me))
         inbox = self._inboxes[name, channel.producer]
-        targets = [self._session.variables[t.name] for t in channel.tensors]
+        targets = [view_of(self._session.variables, t.name) for t in channel.tensors]
         packing = self._packings[channel.name]
         if backup:
             with self.waits.on(channel.producer):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from flowc_runtime.cluster.exchange import Bytes
-from flowc_runtime.cluster.plan import Channel
+from flowc_runtime.cluster.plan import Channel, whole_and_rows
 from flowc_runtime.ops.op import Array
 
 CACHED_VIEWS = 64  # of slots: a channel has two at each producer
@@ -41,3 +41,13 @@ class Packing:
 def copy_all(targets: Sequence[Array], sources: Sequence[Array]) -> None:
     for target, source in zip(targets, sources, strict=True):
         np.copyto(target, source)
+
+
+def view_of(views: Mapping[str, Array], name: str) -> Array:
+    """The tensor that a channel names: one of its own, or rows of its whole; KeyError."""
+    if name in views:
+        return views[name]
+    whole, rows = whole_and_rows(name)
+    if rows is None:
+        raise KeyError(name)
+    return views[whole][rows[0] : rows[1]]

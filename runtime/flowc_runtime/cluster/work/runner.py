@@ -14,7 +14,7 @@ from flowc_runtime.cluster.memory import spare_bytes
 from flowc_runtime.cluster.plan import GRADIENT, UPDATE, ClusterPlan, TaskName
 from flowc_runtime.cluster.shards import Range, shard_seed, subtrees
 from flowc_runtime.cluster.work.boxes import incoming, outgoing, payload_bytes, slice_of
-from flowc_runtime.cluster.work.packing import Packing, copy_all
+from flowc_runtime.cluster.work.packing import Packing, copy_all, view_of
 from flowc_runtime.cluster.work.sums import PartialSums, TotalSum
 from flowc_runtime.cluster.work.table import (
     Add,
@@ -208,7 +208,7 @@ class Runner:
 
     def _take_variables(self, channel: str, producer: str) -> Call:
         inbox, packing = self._inboxes[channel, producer], self._packings[channel]
-        targets = [self._session.variables[t.name] for t in packing.channel.tensors]
+        targets = [view_of(self._session.variables, t.name) for t in packing.channel.tensors]
 
         def call(sequence: int) -> None:
             copy_all(targets, packing.views(self.waits.fetch(inbox, producer, sequence)))
@@ -260,7 +260,7 @@ class Runner:
 
     def _add(self, channel: str, shard: int, bound: Bound) -> Call:
         packing, outputs = self._packings[channel], bound.outputs
-        sources = [outputs[t.name] for t in packing.channel.tensors]
+        sources = [view_of(outputs, t.name) for t in packing.channel.tensors]
         sums = PartialSums(self._mine, self._plan.shards, sources)
         outbox, size = self._outboxes.get(channel), packing.channel.bytes
 

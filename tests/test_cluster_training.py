@@ -1,0 +1,197 @@
+"""Training over several processes: the same weights as in one, whatever becomes of its tasks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from cluster_runs import (
+    STAGES,
+    Worker,
+    cluster_file,
+    finished,
+    listeners_of,
+    lives,
+    shared_memory_of,
+    small_model,
+    training,
+    workers,
+)
+
+WAYS = {
+    "two workers and a ps": ("--local", "2"),
+    "two workers and two ps": ("--local", "2", "--ps", "2"),
+    "two workers without ps": ("--local", "2", "--sync", "all_reduce"),
+    "three workers": ("--local", "3"),
+}
+LONG = 4000  # steps: more than are done before a test has got hold of a task
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(scope="module")
+def alone(project: Path) -> str:
+    """The weights of one process."""
+    return str(finished(small_model(project / "alone"))["weights_sha256"])
+
+
+@pytest.fixture(scope="module")
+def long_alone(project: Path) -> str:
+    return str(finished(small_model(project / "long-alone", LONG, 500))["weights_sha256"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_weights_are_those_of_one_process(tmp_path: Path, alone: str, way: str) -> None:
+    end = finished(small_model(tmp_path), *WAYS[way])
+    assert (end["step"], end["weights_sha256"]) == (200, alone)
+
+
+def test_a_model_in_two_stages_has_the_weights_of_one_process(tmp_path: Path, alone: str) -> None:
+    assert finished(small_model(tmp_path, more=STAGES), "--local", "2")["weights_sha256"] == alone
+
+
+@pytest.mark.parametrize(
+    "victim, way", [("worker:1", "two workers and a ps"), ("ps:1", "two workers and two ps"),
+                    ("worker:0", "two workers without ps")])
+def test_a_task_that_is_killed_changes_nothing(
+    tmp_path: Path, long_alone: str, victim: str, way: str
+) -> None:
+    with training(small_model(tmp_path, LONG, 500), *WAYS[way]) as run:
+        run.until_step(100)
+        os.kill(run.tasks()[victim], signal.SIGKILL)
+        end = run.end()
+        assert end["weights_sha256"] == long_alone
+        (warning,) = run.warnings
+        assert (warning["code"], warning["message"].split()[0]) == ("task-restarted", victim)
+        assert "died (killed by SIGKILL)" in warning["message"]
+
+
+def test_a_training_listens_on_loopback_alone_and_leaves_nothing(tmp_path: Path) -> None:
+    with training(small_model(tmp_path, LONG, LONG), "--local", "2", "--steps", "800") as run:
+        run.until_step(100)
+        tasks = run.tasks()
+        assert sorted(tasks) == ["ps:0", "worker:0", "worker:1"]
+        assert listeners_of(run.process.pid) == []
+        places = [place for pid in tasks.values() for place in listeners_of(pid)]
+        assert [host for host, _ in places] == ["127.0.0.1"] * 3
+        assert shared_memory_of([*tasks.values()])
+        run.end()
+        assert not [pid for pid in tasks.values() if lives(pid)]
+        assert shared_memory_of([*tasks.values()]) == []
+        with ExitStack() as sockets:
+            for place in places:
+                free = sockets.enter_context(socket.socket())
+                free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                free.bind(place)
+
+
+def test_tasks_end_soon_after_a_coordinator_that_is_killed(tmp_path: Path) -> None:
+    with training(small_model(tmp_path, LONG, LONG), "--local", "2") as run:
+        run.until_step(100)
+        tasks = run.tasks()
+        run.process.kill()
+        run.process.wait()
+        for pid in tasks.values():
+            descriptor = _pidfd(pid)
+            if descriptor is not None:
+                _wait_for_end(descriptor)
+        assert not [name for name, pid in tasks.items() if lives(pid)]
+
+
+def test_a_loss_that_is_not_finite_is_told_as_in_one_process(tmp_path: Path) -> None:
+    """With its line and its step, although the coordinator has asked for several steps."""
+    told = []
+    for name, arguments in {"alone": (), "over two": ("--local", "2")}.items():
+        model = small_model(tmp_path / name)
+        model.write_text(
+            model.read_text()
+            .replace("loss = mean(", "loss = mean(log(1.5 - square(mean(logits))) + ")
+            .replace("0.1, steps", "40, steps").replace("checkpoint_every = 50", ""))
+        with training(model, *arguments) as run:
+            assert run.status() == 1
+            event = run.events[-1]
+            assert event["event"] == "error"
+            told.append({
+                key: event[key] for key in ("code", "op", "path", "step", "message")}
+                | {"at": Path(event["at"]).name})
+    for event in told:
+        event["message"] = event["message"].partition("; the first")[0]
+    assert told[0] == told[1]
+    assert told[0]["code"] == "not-finite"
+    assert told[0]["at"].startswith("small.flow:")
+
+
+def test_data_that_a_host_does_not_have_are_told_with_its_name(tmp_path: Path) -> None:
+    model = small_model(tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    log = tmp_path / "tasks.log"
+    started = [Worker(log, "127.0.0.1:0", "--root", where) for where in (tmp_path, empty, empty)]
+    with workers(*started):
+        hosts = cluster_file(
+            tmp_path / "hosts.yaml", [w.address for w in started], ["worker", "worker", "ps"])
+        with training(model, "--cluster", hosts) as run:
+            assert run.status() == 66
+            assert "error[data-missing]: worker:1: " in run.errors
+            assert "train-images.gz" in run.errors
+
+
+@pytest.mark.parametrize(
+    "number, status, stopped, first, then",
+    [(signal.SIGTERM, 75, "terminate", ("--local", "2"), ()),
+     (signal.SIGINT, 130, "interrupt", (), ("--local", "2", "--sync", "all_reduce")),
+     (signal.SIGTERM, 75, "terminate", ("--local", "2", "--sync", "all_reduce"),
+      ("--local", "3"))],
+)  # fmt: skip
+def test_a_stopped_training_goes_on_over_another_number_of_tasks(
+    tmp_path: Path, long_alone: str, number: int, status: int, stopped: str,
+    first: tuple[str, ...], then: tuple[str, ...],
+) -> None:  # fmt: skip
+    """A checkpoint is of the model, not of the cluster."""
+    model = small_model(tmp_path, LONG, 500)
+    with training(model, *first) as run:
+        run.until_step(200)
+        run.process.send_signal(number)
+        assert run.status() == status
+        end = run.events[-1]
+        assert (end["event"], end["stopped"]) == ("end", stopped)
+        assert run.events[-2]["event"] == "checkpoint"
+        assert run.events[-2]["step"] == end["step"]
+    assert finished(model, *then, "--resume")["weights_sha256"] == long_alone
+
+
+def test_a_plan_that_is_not_the_one_stored_is_refused(tmp_path: Path) -> None:
+    model = small_model(tmp_path, steps=20)
+    stored = tmp_path / "stored.json"
+    with training(model, "--local", "2", "--plan", stored) as run:
+        assert run.status() == 2  # there is no such file
+    finished(model, "--local", "2", out=tmp_path / "one")
+    stored.write_text((tmp_path / "one" / "cluster-plan.json").read_text())
+    finished(model, "--local", "2", "--plan", stored, out=tmp_path / "two")
+    with training(model, "--local", "3", "--plan", stored, out=tmp_path / "three") as run:
+        assert run.status() == 1
+        assert "error[plan-drift]" in run.errors
+        assert not (tmp_path / "three").exists()
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _wait_for_end(descriptor: int) -> None:
+    import select
+
+    try:
+        select.select([descriptor], [], [], 10.0)
+    finally:
+        os.close(descriptor)
