@@ -156,7 +156,8 @@ def plan_of(checked: Checked, sink: Sink, options: Options, watch: Watch) -> Pla
     """
     shards = checked.settings.shards if checked.settings else None
     counted = None if shards in (None, 1) else shards
-    optimised, sizes = _optimised(checked, sink, options, watch, counted, shards or 1)
+    bound, sizes = _bound(checked, sink, options, watch, counted, shards or 1)
+    optimised = _optimised(bound, watch)
     return _planned(checked, optimised, sizes, watch)
 
 
@@ -164,16 +165,21 @@ def cluster_plan_of(
     checked: Checked, sink: Sink, options: Options, watch: Watch, strategy: Strategy
 ) -> tuple[Plan, ClusterPlan]:
     """Checked graphs to the coordinator's plan and that of the tasks; raises Stop."""
+    from flowc.passes import optimise
     from flowc.place.emit import make_cluster_plan
+    from flowc.place.rows import split_rows
     from flowc.place.stages import halves_of
 
     if checked.settings is None:
         assert checked.world.model is not None
         sink.report(errors.no_train(checked.world.model))
         raise Stop
-    optimised, sizes = _optimised(
-        checked, sink, options, watch, strategy.counted, strategy.shards)
-    halves = halves_of(optimised["gradient"], optimised["update"], checked.placing, sink)
+    bound, sizes = _bound(checked, sink, options, watch, strategy.counted, strategy.shards)
+    optimised = _optimised(bound, watch)
+    patterns = checked.placing.split if strategy.ps else ()
+    split = split_rows(bound["update"], patterns, strategy.owners, sink)
+    update = optimise(split.update) if split.homes else optimised["update"]
+    halves = halves_of(optimised["gradient"], update, split.homes, checked.placing, sink)
     sink.stop_on_errors()
     cluster_plan = make_cluster_plan(
         checked.name, source_hash(checked.world.tree.source), halves, checked.batch, strategy,
@@ -185,25 +191,30 @@ def cluster_plan_of(
 Sizes = dict[str, dict[str, int]]
 
 
-def _optimised(
+def _bound(
     checked: Checked, sink: Sink, options: Options, watch: Watch, counted: int | None, shards: int
 ) -> tuple[dict[str, Graph], Sizes]:
-    """The programs' graphs, bound and optimised; the training step in halves if `counted`."""
+    """The programs' graphs, their sizes bound; the training step in halves if `counted`."""
     # Imported here, because `flowc check` goes no further than `check` and should be quick.
     from flowc.graph.bind import bind_sizes
-    from flowc.passes import optimise
 
     graphs = dict(_programs(checked, sink, watch, counted))
     sink.stop_on_errors()
     sizes = _sizes(checked.batch, graphs, options)
     if "gradient" in sizes:
         sizes["gradient"] = {"batch": checked.batch // shards}
+    bound = {n: bind_sizes(graphs[n.partition("@")[0]], size) for n, size in sizes.items()}
+    return bound, sizes
+
+
+def _optimised(bound: Mapping[str, Graph], watch: Watch) -> dict[str, Graph]:
+    from flowc.passes import optimise
+
     optimised: dict[str, Graph] = {}
-    for name, size in sizes.items():
-        bound = bind_sizes(graphs[name.partition("@")[0]], size)
-        optimised[name] = optimise(bound)
+    for name, graph in bound.items():
+        optimised[name] = optimise(graph)
         watch(f"{name}.optimised", optimised[name])
-    return optimised, sizes
+    return optimised
 
 
 def _planned(

@@ -69,8 +69,9 @@ def _runtime_codes() -> Mapping[str, str]:
     from flowc.costs.errors import CODES as costs
     from flowc_runtime.checkpoint.errors import CODES as checkpoint
     from flowc_runtime.cluster.errors import CODES as cluster
+    from flowc_runtime.cluster.work.errors import CODES as work
     from flowc_runtime.data.errors import CODES as data
     from flowc_runtime.runfolder.errors import CODES as run
     from flowc_runtime.training.errors import CODES as training
 
-    return {**data, **checkpoint, **run, **training, **cluster, **costs}
+    return {**data, **checkpoint, **run, **training, **cluster, **work, **costs}

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
@@ -196,7 +197,7 @@ def listeners_of(pid: int) -> list[tuple[str, int]]:
 def _host(text: str) -> str:
     """The kernel writes an address as words of four bytes, each with the last byte first."""
     raw = b"".join(bytes.fromhex(text[k : k + 8])[::-1] for k in range(0, len(text), 8))
-    return ".".join(map(str, raw)) if len(raw) == 4 else raw.hex()
+    return inet_ntop(AF_INET if len(raw) == 4 else AF_INET6, raw)
 
 
 def shared_memory_of(pids: Sequence[int]) -> list[str]:

@@ -20,7 +20,10 @@ PAGES = sorted((ROOT / "flowc" / "codes").glob("*.md"))
 OF_COMMANDS: set[str] = set()
 
 # What is made with a code as its first argument.
-CODED = {"Diagnostic", "DataError", "CheckpointError", "RunError", "NotShown", "Warning", "Error"}
+CODED = {
+    "Diagnostic", "DataError", "CheckpointError", "RunError", "NotShown", "Warning", "Error",
+    "ClusterError", "CertError", "WorkError",
+}  # fmt: skip
 
 
 def coded() -> Iterator[tuple[str, ast.Call]]:

@@ -17,7 +17,12 @@ NOUNS = ("flowc.source", "flowc.diagnostic")
 TARGET = ("flowc_runtime.dims", "flowc_runtime.types", "flowc_runtime.ops")
 GRAPH = (*NOUNS, *TARGET, "flowc.graph")
 COMPILER = ("flowc.syntax", "flowc.lower", "flowc.graph", "flowc.autodiff", "flowc.passes",
-            "flowc.plan", "flowc.std")  # fmt: skip
+            "flowc.place", "flowc.plan", "flowc.std")  # fmt: skip
+CLUSTER = ("flowc_runtime.cluster", "flowc_runtime.plan")
+# What a task does in a step, and with whom: to be run, proven, measured or predicted.
+STEP_TABLE = (
+    "flowc_runtime.cluster.work.table", "flowc_runtime.cluster.work.boxes",
+    "flowc_runtime.cluster.work.sums")
 ROOMS: dict[str, tuple[str, ...]] = {
     # the runtime, from what everything needs to what needs everything
     "flowc_grammar": (),
@@ -54,13 +59,23 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking",
         "flowc_runtime.device", "flowc_runtime.executor", "flowc_runtime.threads",
         "flowc_runtime.data", "flowc_runtime.events", "flowc_runtime.training"),
-    "flowc_runtime.cluster": (
-        *TARGET, "flowc_runtime.plan", "flowc_runtime.planfile", "flowc_runtime.memory",
-        "flowc_runtime.device", "flowc_runtime.executor", "flowc_runtime.data",
-        "flowc_runtime.checkpoint", "flowc_runtime.training"),
+    # the cluster: its nouns, then the rooms that do something with them
+    "flowc_runtime.cluster": (*TARGET, "flowc_runtime.plan"),
+    "flowc_runtime.cluster.work.table": CLUSTER,
+    "flowc_runtime.cluster.work.boxes": (*CLUSTER, "flowc_runtime.cluster.work.table"),
+    "flowc_runtime.cluster.work.sums": (*TARGET, *CLUSTER),
+    "flowc_runtime.cluster.work.errors": (),
+    "flowc_runtime.cluster.memory": (*CLUSTER, *STEP_TABLE),
+    "flowc_runtime.cluster.planfile": (
+        *TARGET, *CLUSTER, *STEP_TABLE, "flowc_runtime.planfile"),
     "flowc_runtime.cluster.control": ("flowc_runtime.cluster",),
     "flowc_runtime.cluster.transport": ("flowc_runtime.cluster", "flowc_runtime.cluster.control"),
     "flowc_runtime.cluster.launch": ("flowc_runtime.cluster",),
+    "flowc_runtime.cluster.work": (
+        *TARGET, *CLUSTER, *STEP_TABLE, "flowc_runtime.cluster.work.errors",
+        "flowc_runtime.cluster.memory", "flowc_runtime.cluster.planfile", "flowc_runtime.memory",
+        "flowc_runtime.device", "flowc_runtime.executor", "flowc_runtime.data",
+        "flowc_runtime.checkpoint", "flowc_runtime.training"),
     "flowc_runtime.cluster.task": ("flowc_runtime.cluster", "flowc_runtime.cluster.control"),
     "flowc_runtime.cluster.coordinator": (
         "flowc_runtime.cluster", "flowc_runtime.cluster.control", "flowc_runtime.cluster.launch",
@@ -74,26 +89,32 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.diagnostic": ("flowc.source",),
     "flowc.render": (*NOUNS, "flowc"),
     "flowc.explain": (
-        *NOUNS, "flowc.costs", "flowc_runtime.checkpoint", "flowc_runtime.runfolder", "flowc_runtime.data",
-        "flowc_runtime.training", "flowc_runtime.cluster"),
+        *NOUNS, "flowc.costs", "flowc_runtime.checkpoint", "flowc_runtime.runfolder",
+        "flowc_runtime.data", "flowc_runtime.training", "flowc_runtime.cluster",
+        "flowc_runtime.cluster.work.errors"),
     "flowc.codes": (),
     "flowc.std": (),
     "flowc.syntax": (*NOUNS, "flowc_grammar"),
     "flowc.graph": (*NOUNS, *TARGET, "flowc_runtime.expression"),
     "flowc.autodiff": GRAPH,
-    "flowc.lower": (*GRAPH, "flowc.syntax", "flowc.std", "flowc_runtime.data"),
+    "flowc.lower": (
+        *GRAPH, "flowc.syntax", "flowc.std", "flowc_runtime.data", "flowc_runtime.cluster"),
     "flowc.passes": (*GRAPH, "flowc_runtime.expression"),
     "flowc.plan": (
         *GRAPH, "flowc_runtime.plan", "flowc_runtime.planfile", "flowc_runtime.expression",
         "flowc_runtime.blocking"),
+    "flowc.place": (
+        *GRAPH, *CLUSTER, "flowc.syntax", "flowc.lower", "flowc.plan",
+        "flowc_runtime.cluster.planfile"),
     "flowc.costs": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking"),
     "flowc.predict": (
-        *TARGET, "flowc.costs", "flowc_runtime.plan", "flowc_runtime.cluster"),
+        *TARGET, *CLUSTER, *STEP_TABLE, "flowc.costs", "flowc_runtime.cluster.transport"),
     "flowc.cluster": (*NOUNS, "flowc_runtime.cluster", "flowc_runtime.cluster.control"),
-    "flowc.driver": (*NOUNS, *TARGET, *COMPILER, "flowc_runtime.plan"),
+    "flowc.driver": (*NOUNS, *TARGET, *COMPILER, *CLUSTER),
     # what stands around the compiler
     "flowc.jobs": ("flowc", "flowc_runtime"),
+    "flowc.distributed": ("flowc", "flowc_runtime"),
     "flowc.planning": ("flowc", "flowc_runtime"),
     "flowc.examples": ("flowc_runtime.data", "flowc_runtime.types"),
     "flowc.views": ("flowc", "flowc_runtime"),
@@ -101,7 +122,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.api": ("flowc", "flowc_runtime"),
     "flowc.cli": ("flowc", "flowc_runtime"),
 }
-AROUND = ("flowc.jobs", "flowc.planning", "flowc.views", "flowc.api", "flowc.cli")
+AROUND = (
+    "flowc.jobs", "flowc.distributed", "flowc.planning", "flowc.views", "flowc.api", "flowc.cli")
 WHOLE = ("flowc", "flowc_runtime")  # with these entries the rooms around the compiler may use all
 
 # Each library stays in the rooms named.

@@ -9,6 +9,8 @@ from pathlib import Path
 from flowc.cli import exits
 from flowc.explain import Explanation, explanations
 from flowc_runtime.checkpoint.errors import CODES as checkpoint_codes
+from flowc_runtime.cluster.errors import CODES as cluster_codes
+from flowc_runtime.cluster.work.errors import CODES as work_codes
 from flowc_runtime.data.errors import CODES as data_codes
 from flowc_runtime.runfolder.errors import CODES as run_codes
 from flowc_runtime.training.errors import CODES as training_codes
@@ -20,6 +22,7 @@ RUNTIME_GROUPS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("Training", training_codes),
     ("Checkpoints", checkpoint_codes),
     ("Run folders", run_codes),
+    ("Tasks of a cluster", {**cluster_codes, **work_codes}),
 )
 GROUPS = (
     ("The text", "flowc/syntax"),

@@ -53,10 +53,11 @@ def worker(
     network: bool,
     until_eof: bool,
 ) -> None:
-    """Take part in a training: as a worker or a ps, as its coordinator says.
+    """Take part in a training over several tasks.
 
-    The coordinator is `flowc train --cluster FILE`, which connects to this address. The worker
-    ends when the training does, or some seconds after its coordinator is gone.
+    As a worker or as a ps: the coordinator says which. That is `flowc train --cluster FILE`, which
+    connects to this address. The task ends when the training does, or some seconds after its
+    coordinator is gone.
     """
     from flowc_runtime.cluster.control.listen import check_listen
     from flowc_runtime.cluster.task import Task

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -26,6 +26,9 @@ from flowc_runtime.cluster.plan import (
     Part,
     Stop,
     Sync,
+    place_of,
+    rows_type,
+    whole_and_rows,
 )
 from flowc_runtime.cluster.planfile import check_cluster_plan
 from flowc_runtime.plan import Buffer, Plan, Program
@@ -39,11 +42,13 @@ class Halves:
     """A training step, its dimensions bound to a shard, and which role each node runs on.
 
     `stage_of` gives the stage of nodes of the gradient half; empty where there is one role.
+    `pieces` gives the roles of rows of split parameters: in the update half these are variables.
     """
 
     gradient: Graph
     update: Graph
     stage_of: Mapping[int, str]
+    pieces: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_cluster_plan(
@@ -65,7 +70,7 @@ def make_cluster_plan(
     cut = bool(gradients.crossings or updates.crossings)
     plans = {
         role: make_plan(model, source_hash, programs, sizes, settings, role, in_order=cut)
-        for role, programs in graphs.items()
+        for role, programs in graphs.items() if programs  # a ps too many owns nothing
     }
     channels = [
         *_value_channels(gradients.crossings),
@@ -104,7 +109,7 @@ def make_alone_plan(plan: Plan, batch: int, shards: int) -> ClusterPlan:
 def _homes(halves: Halves, strategy: Strategy) -> dict[str, str]:
     """The owner of each variable: a ps, or the only role, or the stage that uses it."""
     if strategy.ps or strategy.stages == 1:
-        return spread_by_bytes(halves.update, strategy.owners)
+        return spread_by_bytes(halves.update, strategy.owners, halves.pieces)
     used = {
         node.attrs["path"]: halves.stage_of[node.id]
         for node in halves.gradient.nodes if node.op == "variable"
@@ -135,12 +140,28 @@ def _variable_channels(plans: Mapping[str, Plan], homes: Mapping[str, str]) -> l
         if program is None:
             continue
         first = {v.path: _first_reader(program, _home(plan, v.path)) for v in plan.variables}
-        read = sorted((v for v in plan.variables if v.path in homes), key=lambda v: first[v.path])
+        read = [
+            tensor
+            for v in sorted(plan.variables, key=lambda v: first[v.path]) if v.kind != "slot"
+            for tensor in _with_pieces(v.path, v.type, homes)
+        ]
         for producer in dict.fromkeys(homes.values()):
-            theirs = [(v.path, v.type) for v in read
-                      if homes[v.path] == producer != consumer and v.kind != "slot"]
+            theirs = [(path, type) for path, type in read if homes[path] == producer != consumer]
             channels += _buckets("variables", producer, consumer, theirs)
     return channels
+
+
+def _with_pieces(
+    path: str, type: TensorType, homes: Mapping[str, str], prefix: str = ""
+) -> Iterator[tuple[str, TensorType]]:
+    """A variable, or what is named after it, as it is owned: whole, or in rows; if it is."""
+    if path in homes:
+        yield prefix + path, type
+        return
+    for piece in homes:
+        whole, rows = whole_and_rows(piece)
+        if whole == path and rows is not None:
+            yield prefix + piece, rows_type(type, rows)
 
 
 def _gradient_channels(plans: Mapping[str, Plan], homes: Mapping[str, str]) -> list[Channel]:
@@ -151,10 +172,14 @@ def _gradient_channels(plans: Mapping[str, Plan], homes: Mapping[str, str]) -> l
         if program is None:
             continue
         summed = [p.name for p in program.outputs if p.name.startswith((GRADIENT_OF, NEXT))]
-        ready = sorted(summed, key=lambda n: _after_writer(program, _output(program, n)))
+        ready = [
+            tensor
+            for n in sorted(summed, key=lambda n: _after_writer(program, _output(program, n)))
+            for tensor in _with_pieces(
+                _path_of(n), _output(program, n).type, homes, n.removesuffix(_path_of(n)))
+        ]
         for consumer in dict.fromkeys(homes.values()):
-            theirs = [(n, _output(program, n).type) for n in ready
-                      if homes[_path_of(n)] == consumer]
+            theirs = [(n, type) for n, type in ready if homes[_path_of(n)] == consumer]
             channels += _buckets("gradients", producer, consumer, theirs)
     return channels
 
@@ -212,18 +237,20 @@ def _stops(
     gradient = program.name == GRADIENT
     inputs = {p.name: program.buffers[p.buffer] for p in program.inputs}
     outputs = {p.name: program.buffers[p.buffer] for p in program.outputs}
+    homes = {v.path: Buffer("variables", v.offset, v.type) for v in plan.variables}
     for channel in channels:
         names = [t.name for t in channel.tensors]
         match channel.kind:
             case "variables":
-                buffers = [_home(plan, n) for n in names if _has(plan, n)]
+                buffers = [b for n in names if (b := place_of(homes, n)) is not None]
                 if gradient and channel.consumer == role:
                     yield _receive(program, buffers, channel)
                 elif not gradient and channel.producer == role:
                     yield _send(program, buffers, channel)
             case "gradients":
                 if gradient and channel.producer == role:
-                    yield _send(program, [outputs[n] for n in names], channel)
+                    made = [b for n in names if (b := place_of(outputs, n)) is not None]
+                    yield _send(program, made, channel)
                 elif not gradient and channel.consumer == role:
                     yield _receive(program, [inputs[n] for n in names if n in inputs], channel)
             case "value":
@@ -262,10 +289,6 @@ def _after_writer(program: Program, buffer: Buffer) -> int:
 def _home(plan: Plan, path: str) -> Buffer:
     variable = next(v for v in plan.variables if v.path == path)
     return Buffer("variables", variable.offset, variable.type)
-
-
-def _has(plan: Plan, path: str) -> bool:
-    return any(v.path == path for v in plan.variables)
 
 
 def _output(program: Program, name: str) -> Buffer:

@@ -7,18 +7,24 @@ from collections.abc import Mapping, Sequence
 from flowc.graph.graph import Graph, Node, Ref
 from flowc.place.halves import GRADIENT, NEXT
 from flowc.place.partition import ANYWHERE
+from flowc_runtime.cluster.plan import rows_name, whole_and_rows
 
 
 def parameter_of(path: str) -> str:
-    """The variable that a slot belongs to; of any other its own path."""
-    return path.partition(":")[0]
+    """The variable that a slot belongs to, rows of it with the same rows; of any other its path."""
+    whole, rows = whole_and_rows(path)
+    parameter = whole.partition(":")[0]
+    return parameter if rows is None else rows_name(parameter, rows)
 
 
-def spread_by_bytes(update: Graph, roles: Sequence[str]) -> dict[str, str]:
+def spread_by_bytes(
+    update: Graph, roles: Sequence[str], pieces: Mapping[str, str]
+) -> dict[str, str]:
     """A role for each variable that is updated, slots with their parameter.
 
-    The largest first, each to the role that holds least so far; ties go by path and by order.
-    Variables that one kernel updates together stay together.
+    Rows of split parameters are where `pieces` says. Then the largest first, each to the role that
+    holds least so far; ties go by path and by order. Variables that one kernel updates together
+    stay together.
     """
     first = _together(update)
     bytes_of: dict[str, int] = {}
@@ -27,8 +33,10 @@ def spread_by_bytes(update: Graph, roles: Sequence[str]) -> dict[str, str]:
             group = first[parameter_of(node.attrs["path"])]
             bytes_of[group] = bytes_of.get(group, 0) + node.type.bytes
     held = dict.fromkeys(roles, 0)
-    homes: dict[str, str] = {}
-    for group in sorted(bytes_of, key=lambda p: (-bytes_of[p], p)):
+    homes = {first[path]: role for path, role in pieces.items()}
+    for group, role in homes.items():
+        held[role] += bytes_of[group]
+    for group in sorted(bytes_of.keys() - homes, key=lambda p: (-bytes_of[p], p)):
         homes[group] = min(roles, key=lambda r: (held[r], roles.index(r)))
         held[homes[group]] += bytes_of[group]
     return {path: homes[group] for path, group in first.items()}

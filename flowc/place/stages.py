@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flowc.diagnostic import Diagnostic, Label, Sink
 from flowc.graph.graph import Graph, Node
@@ -11,11 +11,16 @@ from flowc.place.emit import Halves
 from flowc.syntax import tree as t
 
 
-def halves_of(gradient: Graph, update: Graph, placing: Placing, sink: Sink) -> Halves:
-    """The halves with a stage for each node of the gradient half, if the text names stages."""
+def halves_of(
+    gradient: Graph, update: Graph, pieces: Mapping[str, str], placing: Placing, sink: Sink
+) -> Halves:
+    """The halves with a stage for each node of the gradient half, if the text names stages.
+
+    `pieces` are the roles of rows of split parameters, by their paths.
+    """
     if len(placing.stages) < 2:
-        return Halves(gradient, update, {})
-    return Halves(gradient, update, stages_of(gradient, placing.stages, sink))
+        return Halves(gradient, update, {}, pieces)
+    return Halves(gradient, update, stages_of(gradient, placing.stages, sink), pieces)
 
 
 def stages_of(graph: Graph, pins: Sequence[StagePin], sink: Sink) -> dict[int, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flowc_runtime.cluster.transport.waiting import AWAKE_SECONDS
 
 TURN_SECONDS = 3e-3  # of a core, while others want it: about Linux's slice and tick
+SWITCH_SECONDS = 25e-6  # until a core that one task has given up is at work for another
 EPSILON = 1e-12
 
 
@@ -19,11 +20,12 @@ class Cores:
 
     def __init__(self, count: int):
         self.count = max(1, count)
-        self._since: dict[str, float] = {}  # by holder
+        self._since: dict[str, float] = {}  # by holder: when it began, or will begin, to work
         self._wanted: list[str] = []
 
-    def has(self, task: str) -> bool:
-        return task in self._since
+    def has(self, task: str, now: float) -> bool:
+        """Whether the task works on a core."""
+        return task in self._since and self._since[task] <= now + EPSILON
 
     def want(self, task: str, urgent: bool) -> None:
         """The task is ready to work."""
@@ -48,6 +50,7 @@ class Cores:
         """
         dealt = False
         while self._wanted:
+            begins = now
             if len(self._since) >= self.count:
                 loser = self._loser(now, waits_since, urgent(self._wanted[0]))
                 if loser is None:
@@ -55,7 +58,8 @@ class Cores:
                 del self._since[loser]
                 if waits_since(loser) is None:
                     self._wanted.append(loser)
-            self._since[self._wanted.pop(0)] = now
+                begins += SWITCH_SECONDS
+            self._since[self._wanted.pop(0)] = begins
             dealt = True
         return dealt
 
@@ -75,8 +79,11 @@ class Cores:
             return waits + AWAKE_SECONDS
         return self._since[task] + (0.0 if urgent else TURN_SECONDS)
 
-    def next_change(self, waits_since: Callable[[str], float | None]) -> float | None:
-        """When a core will be free for who wants one; None if nobody does."""
-        if not self._wanted:
-            return None
-        return min(self._ends(task, waits_since, False) for task in self._since)
+    def next_change(
+        self, now: float, waits_since: Callable[[str], float | None]
+    ) -> float | None:
+        """When somebody begins to work, or a core will be free for who wants one; or never."""
+        moments = [begins for begins in self._since.values() if begins > now + EPSILON]
+        if self._wanted:
+            moments += [self._ends(task, waits_since, False) for task in self._since]
+        return min(moments, default=None)

@@ -28,6 +28,8 @@ from flowc_runtime.cluster.work.table import (
     step_table,
 )
 
+OPERATIONS_PER_PAYLOAD = 5  # what a box asks of Python, in operations of a step table
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -121,8 +123,11 @@ class Steps:
         """A step; `worker` is the only one whose gradient is applied in it, if there is one."""
         self._only = worker
         for op in step_table(self._plan, self._me, self._ranges):
-            yield Work(self._costs.operation, "operations")
-            yield from self._of(op)
+            events = list(self._of(op))
+            payloads = sum(isinstance(event, Take | Give) for event in events)
+            count = 1 + OPERATIONS_PER_PAYLOAD * payloads
+            yield Work(self._costs.operation.times(count), "operations")
+            yield from events
 
     def _of(self, op: Op) -> Iterator[Event]:
         match op:

@@ -243,7 +243,7 @@ class Simulation:
         speeds = self._speeds(working)
         moments = [self.now + s.left / v for s, v in zip(working, speeds, strict=True)]
         moments += self._arrivals(steps)
-        changes = (cores.next_change(self._waits_since) for cores in self._cores.values())
+        changes = (cores.next_change(self.now, self._waits_since) for cores in self._cores.values())
         moments += [moment for moment in changes if moment is not None and moment > self.now]
         if not moments:
             raise RuntimeError("every task waits for another")
@@ -255,7 +255,7 @@ class Simulation:
         self.now = then
 
     def _works(self, state: _State) -> bool:
-        on_core = self._cores[state.actor.host].has(state.actor.name)
+        on_core = self._cores[state.actor.host].has(state.actor.name, self.now)
         return on_core and isinstance(state.event, Work)
 
     def _speeds(self, working: Sequence[_State]) -> list[float]:

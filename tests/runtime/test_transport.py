@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import random
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from flowc_runtime.cluster.transport.frames import (
     RELEASE,
     BadFrame,
     Request,
+    answer_head,
     decode_request,
     encode_request,
 )
@@ -219,6 +221,93 @@ def test_a_payload_of_an_earlier_generation_is_not_taken_for_one_of_this(pair: P
     assert pair.take(0) == 6
 
 
+def test_a_late_release_of_an_earlier_generation_frees_no_slot_of_this(served: Pair) -> None:
+    frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    late = encode_request(Request(RELEASE, 1, 100, "b", "c"))
+    frames.put(late)
+    with grpc.insecure_channel(served.a.address) as channel:
+        stream = channel.stream_stream("/flowc.Tensors/Pull")(iter(frames.get, None))
+        first = served.a.generation_of(1, 0.0)
+        assert first is not None
+        served.open_producer(2)
+        frames.put(late)
+        with pytest.raises(grpc.RpcError):
+            list(stream)
+        frames.put(None)
+    assert served.a.served(first, "c", "b") is not served.a.outbox("c")
+
+
+def test_what_is_released_while_the_stream_is_broken_is_released_once_it_is_back() -> None:
+    with serving(False) as b, ThreadPoolExecutor(16) as threads:
+        a = TensorExchange("", shared_memory=False)
+        server, port = answering(a, threads, 0)
+        a.address = f"127.0.0.1:{port}"
+        pair = Pair(a, b)
+        pair.open()
+        pair.send(0)
+        pair.send(1)
+        pair.inbox.fetch(0)
+        pair.inbox.fetch(1)
+        server.stop(None).wait()
+        pair.inbox.release(1)
+        server, _ = answering(a, threads, port)
+        a.outbox("c").slot(2)
+        a.close()
+        server.stop(None).wait()
+
+
+def answering(
+    exchange: TensorExchange, threads: ThreadPoolExecutor, port: int
+) -> tuple[grpc.Server, int]:
+    """A server of the exchange at that port, 0 for any."""
+    server = grpc.server(threads, handlers=(pull_handler(exchange),), options=SERVER_OPTIONS)
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    return server, port
+
+
+def test_a_payload_is_read_only(pair: Pair) -> None:
+    pair.open()
+    pair.send(0)
+    assert not pair.inbox.fetch(0).flags.writeable
+
+
+def test_a_channel_without_consumers_waits_for_nobody() -> None:
+    with serving(True) as a:
+        a.open(1, "a", (), (Outgoing("c", 10, ()),), (), 0.05)
+        for k in range(3):
+            a.outbox("c").slot(k)
+            a.outbox("c").publish(k, 10)
+
+
+def test_whoever_releases_too_late_is_named_not_who_was_late_before() -> None:
+    with serving(True) as a, serving(True) as b:
+        here = Peer("a", a.address, a.token)
+        a.open(1, "a", (), (Outgoing("c", 10, ("b", "late")),), (), 0.3)
+        b.open(1, "b", (here,), (), (Incoming("c", 10, "a", ("b", "late")),), PATIENT)
+        for k in range(2):
+            a.outbox("c").slot(k)
+            a.outbox("c").publish(k, 10)
+        raised: list[PeerLost] = []
+
+        def wait() -> None:
+            with pytest.raises(PeerLost) as caught:
+                a.outbox("c").slot(2)
+            raised.append(caught.value)
+
+        with meanwhile(wait):
+            b.inbox("c", "a").fetch(0)
+            b.inbox("c", "a").release(0)
+        assert [lost.peer for lost in raised] == ["late"]
+
+
+def test_wait_any_names_a_task_that_does_not_come(pair: Pair) -> None:
+    pair.open(patience=0.05)
+    with pytest.raises(PeerLost, match="`c` number 3 of a did not come") as caught:
+        pair.b.wait_any([(pair.inbox, 3)])
+    assert caught.value.peer == "a"
+
+
 def test_wait_any_finds_what_is_there(pair: Pair) -> None:
     pair.open()
     pair.send(0)
@@ -304,6 +393,36 @@ def decodes_as_ours(frame: bytes) -> bool:
     return (request.generation, request.consumer, request.channel) == (1, "b", "c") or (
         request.generation > 1  # is waited for
     )
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [answer_head("c", -1, 4) + b"data"],
+        [answer_head("x", 0, 4) + b"data"],
+        [answer_head("c", 0, 1 << 60) + b"data"],
+        [answer_head("c", 0, 4) + b"more than four"],
+        [b"?"],
+    ],
+)
+def test_a_producer_that_answers_what_was_not_asked_is_named(answers: list[bytes]) -> None:
+    def lie(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        next(requests)
+        yield from answers
+        list(requests)
+
+    liar = grpc.method_handlers_generic_handler(
+        "flowc.Tensors", {"Pull": grpc.stream_stream_rpc_method_handler(lie)})
+    server = grpc.server(ThreadPoolExecutor(2), handlers=(liar,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with serving(False) as b:
+        into = (Incoming("c", 1000, "a", ("b",)),)
+        b.open(1, "b", (Peer("a", f"127.0.0.1:{port}", ""),), (), into, PATIENT)
+        with pytest.raises(PeerLost, match="a sends nothing") as caught:
+            b.inbox("c", "a").fetch(0)
+    server.stop(None).wait()
+    assert caught.value.peer == "a"
 
 
 def test_every_frame_is_read_or_refused() -> None:

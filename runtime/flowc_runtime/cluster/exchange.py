@@ -69,10 +69,7 @@ class Outbox(Protocol):
     """The producer's end of a channel. Sequence numbers grow by one from 0, or jump ahead."""
 
     def slot(self, sequence: int) -> Bytes:
-        """The memory to fill for this number; waits until its last content is released.
-
-        Asked again for the same number, before `publish`, it is the same memory.
-        """
+        """The memory to fill for this number; waits until its last content is released."""
 
     def publish(self, sequence: int, size: int) -> None:
         """The first `size` bytes of the slot are there for all consumers."""
@@ -85,7 +82,7 @@ class Inbox(Protocol):
         """Whether `fetch` would return at once."""
 
     def newest(self) -> int:
-        """The highest number that is known to be published in this generation, -1 for none."""
+        """The highest number that was published in this generation so far, -1 for none."""
 
     def fetch(self, sequence: int) -> Bytes:
         """The payload, read-only, once it is there; valid until it is released."""

@@ -7,6 +7,7 @@ from collections import Counter
 
 from flowc_runtime.cluster.plan import GRADIENT, UPDATE, Channel, ClusterPlan, Part
 from flowc_runtime.cluster.planfile.ends import check_ends
+from flowc_runtime.cluster.planfile.owners import check_owners
 from flowc_runtime.cluster.planfile.promises import need
 from flowc_runtime.cluster.planfile.waiting import check_waiting
 from flowc_runtime.planfile.check import check_plan
@@ -24,7 +25,7 @@ def check_cluster_plan(plan: ClusterPlan) -> None:
     for channel in plan.channels:
         _check_payload(plan, channel)
     check_ends(plan)
-    _check_owners(plan)
+    check_owners(plan)
     _check_sync(plan)
     check_waiting(plan)
 
@@ -70,35 +71,6 @@ def _check_payload(plan: ClusterPlan, channel: Channel) -> None:
     need(end <= channel.bytes, "payload-overlap", f"{where} of {channel.bytes} bytes holds {end}")
     names = [tensor.name for tensor in channel.tensors]
     need(len(set(names)) == len(names), "received-twice", f"{where} has a tensor twice")
-
-
-def _check_owners(plan: ClusterPlan) -> None:
-    owner: dict[str, str] = {}
-    for part in plan.parts:
-        for path in part.owns:
-            need(
-                path not in owner, "owned-twice",
-                f"`{path}` is updated by `{owner.get(path)}` and by `{part.role}`")
-            owner[path] = part.role
-    for part in plan.parts:
-        program = part.plan.programs.get(GRADIENT)
-        if program is None:
-            continue
-        received = plan.received(part.role)
-        for variable in part.plan.variables:
-            fresh = owner.get(variable.path, part.role) == part.role or variable.path in received
-            need(
-                fresh or variable.kind == "slot", "stale-variable",
-                f"`{variable.path}` changes at `{owner.get(variable.path)}`, and `{part.role}` "
-                "is not told")
-        for port in program.outputs:
-            kind, _, path = port.name.partition(".")
-            if kind in ("gradient", "next"):
-                goes = {c.consumer for c in plan.channels if c.kind == "gradients"
-                        and c.producer == part.role and any(t.name == port.name for t in c.tensors)}
-                need(
-                    goes == {owner.get(path)}, "owned-by-nobody",
-                    f"`{port.name}` of `{part.role}` goes to {sorted(goes) or 'nobody'}")
 
 
 def _check_sync(plan: ClusterPlan) -> None:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from flowc_runtime.cluster.plan import GRADIENT, UPDATE, Channel, ClusterPlan, Part, Stop
+from flowc_runtime.cluster.plan import (
+    GRADIENT,
+    UPDATE,
+    Channel,
+    ClusterPlan,
+    Part,
+    Stop,
+    place_of,
+)
 from flowc_runtime.cluster.planfile.promises import need
 from flowc_runtime.plan import Buffer, Port, Program
 from flowc_runtime.types import TensorType
@@ -106,34 +114,36 @@ def _stops(part: Part, channel: Channel, action: str) -> list[Stopped]:
 
 
 def _made(part: Part, channel: Channel, program: str) -> list[Buffer | None]:
+    """Where the tensors lie at their producer; a gradient may be rows of a larger one."""
     if channel.kind == "variables":
-        return list(_variables(part, channel))
-    return list(_ports(part.plan.programs[program], channel, outputs=True))
+        homes = _homes(part)
+        return [homes.get(t.name) for t in channel.tensors]
+    places = _places(part.plan.programs[program], outputs=True)
+    if channel.kind == "gradients":
+        return [place_of(places, t.name) for t in channel.tensors]
+    return [places.get(t.name) for t in channel.tensors]
 
 
 def _taken(part: Part, channel: Channel, program: str) -> list[Buffer | None]:
-    """None for what the consumer has no use for."""
+    """Where they go, a variable's rows into the whole; None for a gradient that is of no use."""
     if channel.kind == "variables":
-        return list(_variables(part, channel))
-    found = list(_ports(part.plan.programs[program], channel, outputs=False))
-    missing = channel.kind == "value" and None in found
+        homes = _homes(part)
+        found = [place_of(homes, t.name) for t in channel.tensors]
+    else:
+        places = _places(part.plan.programs[program], outputs=False)
+        found = [places.get(t.name) for t in channel.tensors]
+    missing = channel.kind != "gradients" and None in found
     need(not missing, "tensor-mismatch", f"`{channel.name}` brings what nobody takes")
     return found
 
 
-def _variables(part: Part, channel: Channel) -> Iterator[Buffer]:
-    homes = {v.path: Buffer("variables", v.offset, v.type) for v in part.plan.variables}
-    for tensor in channel.tensors:
-        need(tensor.name in homes, "tensor-mismatch",
-             f"`{part.role}` has no variable `{tensor.name}`")
-        yield homes[tensor.name]
+def _homes(part: Part) -> dict[str, Buffer]:
+    return {v.path: Buffer("variables", v.offset, v.type) for v in part.plan.variables}
 
 
-def _ports(program: Program, channel: Channel, outputs: bool) -> Iterator[Buffer | None]:
+def _places(program: Program, outputs: bool) -> dict[str, Buffer]:
     ports: Sequence[Port] = program.outputs if outputs else program.inputs
-    buffers = {port.name: program.buffers[port.buffer] for port in ports}
-    for tensor in channel.tensors:
-        yield buffers.get(tensor.name)
+    return {port.name: program.buffers[port.buffer] for port in ports}
 
 
 def _fits(buffer: Buffer | None, type: TensorType) -> bool:

@@ -22,6 +22,7 @@ PROMISES: Mapping[str, str] = {
     "received-too-late": "a payload is received before the first of it is read",
     "owned-twice": "a variable is updated by one role",
     "owned-by-nobody": "a gradient goes to whoever updates its variable",
+    "input-missing": "every input of a step's programs is a field of the data, or sent",
     "stale-variable": "who computes with a variable that changes gets its new values",
     "no-ps": "the way in which gradients meet has the roles that it needs",
     "deadlock": "no task waits for one that waits for it",

@@ -1,0 +1,163 @@
+"""Trainings whose tasks die, freeze or lose their coordinator, again and again: the weights stay.
+
+`pytest -m soak tests/test_cluster_faults.py` prints how soon faults were seen and what they cost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import pytest
+from cluster_runs import Training, finished, lives, small_model, training
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
+
+RUNS = 20
+STEPS = 2500
+FROZEN_SECONDS = 20.0
+LOST = re.compile(r"\((?P<seconds>[\d.]+) s lost")
+SILENT = re.compile(r"has not answered for (?P<seconds>[\d.]+) s")
+WAYS = (("--local", "2"), ("--local", "2", "--ps", "2"), ("--local", "2", "--sync", "all_reduce"),
+        ("--local", "3"))  # fmt: skip
+
+
+@dataclass
+class Figures:
+    """What a kind of fault has cost, in seconds."""
+
+    detected: list[float] = field(default_factory=list)
+    lost: list[float] = field(default_factory=list)
+
+    def print(self, what: str, runs: int) -> None:
+        lost, seen = sorted(self.lost), sorted(self.detected)
+        print(f"\n{what}: {runs} of {runs} runs with the undisturbed weights", end="")
+        if lost:
+            print(f"; {len(lost)} losses, stall p50 {median(lost):.2f} s, max {lost[-1]:.2f} s",
+                  end="")
+        if seen:
+            print(f"; detected after p50 {median(seen):.2f} s, max {seen[-1]:.2f} s", end="")
+        print(flush=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    model = model_in(tmp_path_factory.mktemp("undisturbed"))
+    return str(finished(model)["weights_sha256"])
+
+
+def model_in(folder: Path) -> Path:
+    return small_model(folder, STEPS, 400)
+
+
+def way_of(number: int, victim: str) -> tuple[str, ...]:
+    """Each in turn; those without a ps where one is needed are left out."""
+    fitting = [way for way in WAYS if victim != "ps" or "all_reduce" not in way]
+    return fitting[number % len(fitting)]
+
+
+def chosen(run: Training, victim: str, rng: random.Random) -> int:
+    tasks = {name: pid for name, pid in run.tasks().items() if name.startswith(victim)}
+    return tasks[rng.choice(sorted(tasks))]
+
+
+def lost_seconds(run: Training) -> list[float]:
+    """What the coordinator itself says that each loss has cost."""
+    found = [LOST.search(warning["message"]) for warning in run.warnings]
+    return [float(match["seconds"]) for match in found if match]
+
+
+@pytest.mark.parametrize("victim", ["worker", "ps"])
+def test_a_killed_task_changes_no_bit(tmp_path: Path, undisturbed: str, victim: str) -> None:
+    rng, figures = random.Random(7), Figures()
+    for number in range(RUNS):
+        with training(model_in(tmp_path / str(number)), *way_of(number, victim)) as run:
+            run.until_step(rng.randrange(1, STEPS * 2 // 3))
+            time.sleep(rng.random() * 0.1)
+            os.kill(chosen(run, victim, rng), signal.SIGKILL)
+            assert run.end()["weights_sha256"] == undisturbed, (number, run.warnings)
+            figures.lost += lost_seconds(run)
+            ended(run)
+    figures.print(f"kill -9 of a {victim}", RUNS)
+    assert len(figures.lost) >= RUNS
+    if victim == "worker":
+        assert median(figures.lost) <= 2.0
+
+
+def test_a_killed_coordinator_changes_no_bit(tmp_path: Path, undisturbed: str) -> None:
+    """It is started again with --resume, while tasks of its first life may still be there."""
+    rng = random.Random(8)
+    for number in range(RUNS):
+        model, way = model_in(tmp_path / str(number)), way_of(number, "coordinator")
+        with training(model, *way) as run:
+            run.until_step(rng.randrange(1, STEPS * 2 // 3))
+            left = [*run.tasks().values()]
+            run.process.kill()
+            run.process.wait()
+            assert finished(model, *way, "--resume")["weights_sha256"] == undisturbed, number
+            assert not [pid for pid in left if lives(pid)]
+    Figures().print("kill -9 of the coordinator", RUNS)
+
+
+@pytest.mark.parametrize("victim", ["worker", "ps"])
+def test_a_frozen_task_changes_no_bit(tmp_path: Path, undisturbed: str, victim: str) -> None:
+    """It is seen within seconds and replaced; nothing of the frozen one is left."""
+    rng, figures = random.Random(9), Figures()
+    for number in range(RUNS):
+        with training(model_in(tmp_path / str(number)), *way_of(number, victim)) as run:
+            run.until_step(rng.randrange(1, STEPS * 2 // 3))
+            pid = chosen(run, victim, rng)
+            os.kill(pid, signal.SIGSTOP)
+            assert run.end()["weights_sha256"] == undisturbed, (number, run.warnings)
+            assert not lives(pid)
+            found = [SILENT.search(w["message"]) for w in run.warnings]
+            figures.detected += [float(match["seconds"]) for match in found if match]
+            figures.lost += lost_seconds(run)
+            ended(run)
+    figures.print(f"SIGSTOP of a {victim}", RUNS)
+    assert len(figures.detected) >= RUNS
+    assert max(figures.detected) <= 5.0
+
+
+def test_a_frozen_coordinator_changes_no_bit(tmp_path: Path, undisturbed: str) -> None:
+    """Its tasks end meanwhile, since their lease runs out; it starts them again when it is back.
+
+    The runs are frozen side by side: what they wait for is nothing but time.
+    """
+    rng = random.Random(10)
+    together = 4
+    for first in range(0, RUNS, together):
+        models = [model_in(tmp_path / str(n)) for n in range(first, first + together)]
+        runs = [frozen(model, way_of(k, "coordinator"), rng) for k, model in enumerate(models)]
+        time.sleep(FROZEN_SECONDS)
+        for run in runs:
+            os.kill(run.process.pid, signal.SIGCONT)
+        for run in runs:
+            assert run.end()["weights_sha256"] == undisturbed, run.warnings
+            ended(run)
+    Figures().print(f"SIGSTOP of the coordinator for {FROZEN_SECONDS:g} s", RUNS)
+
+
+def frozen(model: Path, way: tuple[str, ...], rng: random.Random) -> Training:
+    run = Training(model, *way)
+    run.until_step(rng.randrange(1, STEPS // 2))
+    os.kill(run.process.pid, signal.SIGSTOP)
+    return run
+
+
+def ended(run: Training) -> None:
+    wait_until(lambda: not run.tasks(), 5.0)
+    assert run.tasks() == {}
+
+
+def wait_until(ready: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready() and time.monotonic() < deadline:
+        time.sleep(0.05)
