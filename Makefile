@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: train test check golden soak bench docs clean
+.PHONY: train test check golden soak bench docs ray clean
 
 train: $(VENV)/installed  ## set up, train the example, say what to try next
 	$(BIN)/flowc train models/fashion_mlp.flow
@@ -23,6 +23,10 @@ docs: $(VENV)/installed  ## rewrite the generated reference pages
 
 soak: $(VENV)/tools  ## the long proofs
 	$(BIN)/pytest -m soak
+
+ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]'
+	$(BIN)/pytest -m ray -s
 
 bench: $(VENV)/installed  ## timings, alternated with a hand-written NumPy loop
 	$(BIN)/python benchmarks/run.py

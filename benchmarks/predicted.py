@@ -34,6 +34,7 @@ from flowc.planning.units import time_text
 from flowc.predict import predict, predict_alone
 from flowc.source import Source
 from flowc.syntax.read import read_source
+from flowc_runtime.data.errors import DataError
 from flowc_runtime.events import Event, StepDone
 from flowc_runtime.training import StopSignal
 
@@ -82,6 +83,11 @@ def rows_of(
     path: Path, folder: Path, seconds: float, workers: int, host: Calibration
 ) -> Iterator[Row]:
     source = at_hand(path, folder)
+    try:
+        prepare_training(source, Sink(), Setup({}, 1))
+    except DataError as error:
+        print(f"{path.stem}: left out, {error}")
+        return
     yield one_process(path, source, seconds, host)
     if workers:
         yield some_workers(path, source, seconds, workers, host)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from flowc.cluster import Cluster, TaskSpec
+from flowc.cluster.certificates import Subject, make
 from flowc.diagnostic import Sink
 from flowc.driver import Checked, Options, cluster_plan_of
 from flowc.jobs import Emit, Planned, Runs, TrainingJob, data_spec, folder_of
 from flowc.lower.settings import TrainSettings
 from flowc.place.strategy import choose
-from flowc_runtime.cluster.control.credentials import load_credentials
+from flowc_runtime.cluster.control.credentials import Credentials, load_credentials
 from flowc_runtime.cluster.coordinator.engine import ClusterEngine
 from flowc_runtime.cluster.errors import ClusterError
-from flowc_runtime.cluster.launch import Place, launcher_for
+from flowc_runtime.cluster.launch import Launcher, Place, launcher_for
 from flowc_runtime.cluster.plan import ClusterPlan, Sync, TaskName, tasks_of
 from flowc_runtime.cluster.planfile import cluster_plan_hash, read_cluster_plan, write_cluster_plan
 from flowc_runtime.data.spec import write_spec
@@ -73,33 +76,70 @@ def _open(
         for name, spec in tasks_for(plan, cluster).items()
     ]
     threads = job.setup.threads or 1
+    spec = write_spec(data_spec(job.settings.data, job.checked.inputs))
+    with _launcher(cluster, places, threads, run) as (launcher, credentials):
+        engine = ClusterEngine(
+            plan, write_cluster_plan(plan), spec, job.settings.seed, threads, places, launcher,
+            credentials, job.session.variables, emit,
+        )  # fmt: skip
+        with closing(engine):
+            yield engine
+
+
+@contextmanager
+def _launcher(
+    cluster: Cluster, places: Sequence[Place], threads: int, run: RunFolder | None
+) -> Iterator[tuple[Launcher, Credentials | None]]:
+    """Who starts the tasks, and what the coordinator shows them. The engine closes it."""
+    if cluster.ray is not None:
+        with _on_ray(cluster.ray, cluster.security.insecure, places, threads) as found:
+            yield found
+        return
     logs = run.path / "tasks" if run else None
     if logs is not None:
         logs.mkdir(exist_ok=True)
-    launcher = launcher_for(places, threads, logs)
     tls = cluster.security.tls
-    spec = write_spec(data_spec(job.settings.data, job.checked.inputs))
-    engine = ClusterEngine(
-        plan, write_cluster_plan(plan), spec, job.settings.seed, threads, places, launcher,
-        load_credentials(tls) if tls else None, job.session.variables, emit,
-    )  # fmt: skip
-    with closing(engine):
-        yield engine
+    yield launcher_for(places, threads, logs), load_credentials(tls) if tls else None
+
+
+@contextmanager
+def _on_ray(
+    address: str, insecure: bool, places: Sequence[Place], threads: int
+) -> Iterator[tuple[Launcher, Credentials | None]]:
+    """Certificates for this one training alone, which Ray brings to the tasks."""
+    from flowc_runtime.cluster.launch.ray import OnRay
+
+    if insecure:
+        yield OnRay(places, threads, address, None), None
+        return
+
+    def certify(host: str) -> Path:
+        name = secrets.token_hex(8)
+        make(folder, (Subject(name, (host,)),))
+        return folder / name
+
+    with TemporaryDirectory(prefix="flowc-certificates-") as made:
+        folder = Path(made)
+        make(folder, ())
+        yield OnRay(places, threads, address, certify), load_credentials(folder)
 
 
 def _place(
     name: TaskName, spec: TaskSpec, cluster: Cluster, folder: Path, allow: tuple[Path, ...]
 ) -> Place:
-    """Where a task is to be, and how to get there. Local ones read the data of this folder."""
+    """Where a task is to be, and how to get there.
+
+    Local ones read the data of this folder, and those on Ray do so on their nodes.
+    """
     security = cluster.security
-    local = spec.start == "local"
+    local, same_folder = spec.start == "local", spec.start in ("local", "ray")
     tls = security.tls if local else security.on_hosts
     return Place(
         str(name), spec.address, spec.start,
         spec.ssh.to if spec.ssh else "", spec.ssh.command if spec.ssh else "flowc",
         str(tls) if tls else None, security.insecure,
-        str(folder.resolve()) if local else "",
-        tuple(str(a.resolve()) for a in allow) if local else (),
+        str(folder.resolve()) if same_folder else "",
+        tuple(str(a.resolve()) for a in allow) if same_folder else (),
     )  # fmt: skip
 
 

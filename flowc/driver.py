@@ -166,6 +166,7 @@ def cluster_plan_of(
 ) -> tuple[Plan, ClusterPlan]:
     """Checked graphs to the coordinator's plan and that of the tasks; raises Stop."""
     from flowc.passes import optimise
+    from flowc.passes.split_reductions import split_reductions
     from flowc.place.emit import make_cluster_plan
     from flowc.place.rows import split_rows
     from flowc.place.stages import halves_of
@@ -177,7 +178,7 @@ def cluster_plan_of(
     bound, sizes = _bound(checked, sink, options, watch, strategy.counted, strategy.shards)
     optimised = _optimised(bound, watch)
     patterns = checked.placing.split if strategy.ps else ()
-    split = split_rows(bound["update"], patterns, strategy.owners, sink)
+    split = split_rows(split_reductions(bound["update"]), patterns, strategy.owners, sink)
     update = optimise(split.update) if split.homes else optimised["update"]
     halves = halves_of(optimised["gradient"], update, split.homes, checked.placing, sink)
     sink.stop_on_errors()

@@ -11,6 +11,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,11 +68,12 @@ def small_model(
 
 
 class Training:
-    """A `flowc train` that goes on. `events` are those that were read so far."""
+    """A `flowc train` that goes on. `events` are those that were read so far, `times` when."""
 
     def __init__(self, model: Path, *arguments: str | Path, out: Path | None = None):
         self.out = out or model.parent / "run"
         self.events: list[Event] = []
+        self.times: list[float] = []  # monotonic seconds
         self._errors = model.parent / f"{self.out.name}.stderr"
         command = [*FLOWC, "train", model, "--json", "--out", self.out, *arguments]
         with self._errors.open("w") as errors:
@@ -119,6 +122,7 @@ class Training:
         for line in self.process.stdout:
             event = json.loads(line)
             self.events.append(event)
+            self.times.append(time.monotonic())
             yield event
 
 
@@ -211,6 +215,30 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@contextmanager
+def duty_cycle(pid: int, share: float = 0.1, period_seconds: float = 0.05) -> Iterator[None]:
+    """The process runs for that share of the time only."""
+    over = threading.Event()
+
+    def drive() -> None:
+        with suppress(ProcessLookupError):
+            while not over.is_set():
+                os.kill(pid, signal.SIGSTOP)
+                over.wait(period_seconds * (1 - share))
+                os.kill(pid, signal.SIGCONT)
+                over.wait(period_seconds * share)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 class Worker:
     """A `flowc worker` that somebody started by hand; `command` may go in front of it."""
 
@@ -244,7 +272,9 @@ def workers(*started: Worker) -> Iterator[tuple[Worker, ...]]:
             worker.end()
 
 
-def cluster_file(path: Path, addresses: Sequence[str], roles: Sequence[str], more: str = "") -> Path:
+def cluster_file(
+    path: Path, addresses: Sequence[str], roles: Sequence[str], more: str = ""
+) -> Path:
     """Hosts of one task each, that others start."""
     hosts = [
         f"  host{k}: {{address: {address}, roles: [{role}], start: none}}"

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -21,9 +22,8 @@ from cluster_runs import Training, finished, lives, small_model, training
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 RUNS = 20
-STEPS = 2500
+STEPS = 1200
 FROZEN_SECONDS = 20.0
-LOST = re.compile(r"\((?P<seconds>[\d.]+) s lost")
 SILENT = re.compile(r"has not answered for (?P<seconds>[\d.]+) s")
 WAYS = (("--local", "2"), ("--local", "2", "--ps", "2"), ("--local", "2", "--sync", "all_reduce"),
         ("--local", "3"))  # fmt: skip
@@ -31,20 +31,36 @@ WAYS = (("--local", "2"), ("--local", "2", "--ps", "2"), ("--local", "2", "--syn
 
 @dataclass
 class Figures:
-    """What a kind of fault has cost, in seconds."""
+    """What a kind of fault has cost, in seconds.
 
+    `stalls` are from the fault to the moment when the training went on, as seen from outside;
+    `gaps` are the longest times after it in which nothing was logged.
+    """
+
+    stalls: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
     detected: list[float] = field(default_factory=list)
-    lost: list[float] = field(default_factory=list)
+
+    def add(self, run: Training, at: float) -> None:
+        """What became of a fault at that time."""
+        told = [
+            when for event, when in zip(run.events, run.times, strict=True)
+            if event["event"] == "warning" and when > at
+        ]
+        assert told, "the fault came too late to be noticed"
+        self.stalls.append(told[0] - at)
+        after = [at, *(when for when in run.times if when > at)]
+        self.gaps.append(max(b - a for a, b in pairwise(after)))
+        found = [SILENT.search(warning["message"]) for warning in run.warnings]
+        self.detected += [float(match["seconds"]) for match in found if match]
 
     def print(self, what: str, runs: int) -> None:
-        lost, seen = sorted(self.lost), sorted(self.detected)
-        print(f"\n{what}: {runs} of {runs} runs with the undisturbed weights", end="")
-        if lost:
-            print(f"; {len(lost)} losses, stall p50 {median(lost):.2f} s, max {lost[-1]:.2f} s",
-                  end="")
-        if seen:
-            print(f"; detected after p50 {median(seen):.2f} s, max {seen[-1]:.2f} s", end="")
-        print(flush=True)
+        said = [f"\n{what}: {runs} of {runs} runs with the undisturbed weights"]
+        for name, seconds in (("stall", self.stalls), ("longest gap", self.gaps),
+                              ("detected after", self.detected)):  # fmt: skip
+            if seconds:
+                said.append(f"{name} p50 {median(seconds):.2f} s, max {max(seconds):.2f} s")
+        print("; ".join(said), flush=True)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +70,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def model_in(folder: Path) -> Path:
-    return small_model(folder, STEPS, 400)
+    return small_model(folder, STEPS, 200)
 
 
 def way_of(number: int, victim: str) -> tuple[str, ...]:
@@ -68,12 +84,6 @@ def chosen(run: Training, victim: str, rng: random.Random) -> int:
     return tasks[rng.choice(sorted(tasks))]
 
 
-def lost_seconds(run: Training) -> list[float]:
-    """What the coordinator itself says that each loss has cost."""
-    found = [LOST.search(warning["message"]) for warning in run.warnings]
-    return [float(match["seconds"]) for match in found if match]
-
-
 @pytest.mark.parametrize("victim", ["worker", "ps"])
 def test_a_killed_task_changes_no_bit(tmp_path: Path, undisturbed: str, victim: str) -> None:
     rng, figures = random.Random(7), Figures()
@@ -81,14 +91,14 @@ def test_a_killed_task_changes_no_bit(tmp_path: Path, undisturbed: str, victim: 
         with training(model_in(tmp_path / str(number)), *way_of(number, victim)) as run:
             run.until_step(rng.randrange(1, STEPS * 2 // 3))
             time.sleep(rng.random() * 0.1)
-            os.kill(chosen(run, victim, rng), signal.SIGKILL)
+            pid, at = chosen(run, victim, rng), time.monotonic()
+            os.kill(pid, signal.SIGKILL)
             assert run.end()["weights_sha256"] == undisturbed, (number, run.warnings)
-            figures.lost += lost_seconds(run)
+            figures.add(run, at)
             ended(run)
     figures.print(f"kill -9 of a {victim}", RUNS)
-    assert len(figures.lost) >= RUNS
     if victim == "worker":
-        assert median(figures.lost) <= 2.0
+        assert median(figures.stalls) <= 2.0
 
 
 def test_a_killed_coordinator_changes_no_bit(tmp_path: Path, undisturbed: str) -> None:
@@ -113,13 +123,11 @@ def test_a_frozen_task_changes_no_bit(tmp_path: Path, undisturbed: str, victim: 
     for number in range(RUNS):
         with training(model_in(tmp_path / str(number)), *way_of(number, victim)) as run:
             run.until_step(rng.randrange(1, STEPS * 2 // 3))
-            pid = chosen(run, victim, rng)
+            pid, at = chosen(run, victim, rng), time.monotonic()
             os.kill(pid, signal.SIGSTOP)
             assert run.end()["weights_sha256"] == undisturbed, (number, run.warnings)
             assert not lives(pid)
-            found = [SILENT.search(w["message"]) for w in run.warnings]
-            figures.detected += [float(match["seconds"]) for match in found if match]
-            figures.lost += lost_seconds(run)
+            figures.add(run, at)
             ended(run)
     figures.print(f"SIGSTOP of a {victim}", RUNS)
     assert len(figures.detected) >= RUNS

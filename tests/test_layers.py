@@ -70,7 +70,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *TARGET, *CLUSTER, *STEP_TABLE, "flowc_runtime.planfile"),
     "flowc_runtime.cluster.control": ("flowc_runtime.cluster",),
     "flowc_runtime.cluster.transport": ("flowc_runtime.cluster", "flowc_runtime.cluster.control"),
-    "flowc_runtime.cluster.launch": ("flowc_runtime.cluster",),
+    "flowc_runtime.cluster.worker": (
+        "flowc_runtime.cluster", "flowc_runtime.cluster.control",
+        "flowc_runtime.cluster.transport", "flowc_runtime.cluster.task",
+        "flowc_runtime.cluster.work"),
+    "flowc_runtime.cluster.launch": (
+        "flowc_runtime.cluster", "flowc_runtime.cluster.control", "flowc_runtime.cluster.task",
+        "flowc_runtime.cluster.worker"),
     "flowc_runtime.cluster.work": (
         *TARGET, *CLUSTER, *STEP_TABLE, "flowc_runtime.cluster.work.errors",
         "flowc_runtime.cluster.memory", "flowc_runtime.cluster.planfile", "flowc_runtime.memory",
@@ -141,6 +147,7 @@ LIBRARIES = {
         "flowc_runtime.cluster", "flowc_runtime.cluster.control",
         "flowc_runtime.cluster.transport", "flowc.cluster"),
     "google": ("flowc_runtime.cluster.control",),
+    "ray": ("flowc_runtime.cluster.launch",),
     "pycuda": ("flowc_runtime.cuda", "flowc.cli"),
 }
 

@@ -46,7 +46,9 @@ def calibrate(
     defines: dict[str, str],
     cluster: str | None,
     local: int | None,
+    workers: int | None,
     ps: int | None,
+    insecure: bool,
     place: Path | None,
     sync: str | None,
     threads: int,
@@ -64,7 +66,7 @@ def calibrate(
     well, for tight predictions of that model; where its data are not at hand, made-up ones serve.
     The file holds facts of this host. Nothing else should run meanwhile.
     """
-    where = Where(cluster, local, ps, sync, place)
+    where = Where(cluster, local, ps, sync, place, workers, insecure)
     compiled = _compiled(model, defines, where)
     if neighbour:
         _be_neighbour(compiled, threads, allow)
@@ -87,7 +89,9 @@ def _compiled(model: Path | None, defines: dict[str, str], where: Where) -> Comp
         return None
     with diagnosing() as sink:
         source = read_model(model, sink)
-        return compile_for(source, sink, defines, where.read(sink), where.parsed_sync())
+        return compile_for(
+            source, sink, defines, where.read(sink), where.parsed_sync(),
+            where.place_section(sink))
 
 
 # --- measuring --------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ def _model(
     for name, value in defines.items():
         arguments += ["-D", f"{name}={value}"]
     given = {"--cluster": where.cluster, "--local": where.local, "--ps": where.ps,
-             "--sync": where.sync}  # fmt: skip
+             "--sync": where.sync, "--place": where.place}  # fmt: skip
     for option, chosen in given.items():
         arguments += [option, str(chosen)] if chosen is not None else []
     for folder in allow:

@@ -70,8 +70,13 @@ def _facts(source: Source, sink: Sink, defines: Mapping[str, str]) -> dict[str, 
 
 
 def _is_library(tree: Tree) -> bool:
-    """Whether the text is there to be imported: it defines something, and trains nothing."""
+    """Whether the text is there to be imported: it defines something, and trains nothing.
+
+    A file for `--place`, which holds one place section, is like that as well.
+    """
     kinds = {type(item).__name__ for item in tree.items}
+    if kinds - {"Version"} == {"Place"}:
+        return True
     return bool(kinds & {"Block", "Optimizer", "Schedule"}) and not kinds & {
         "Model", "Train", "Data", "Place"
     }  # fmt: skip

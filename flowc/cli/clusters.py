@@ -20,17 +20,24 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 FROM_ENVIRONMENT = "TF_CONFIG"
+RAY, RAY_CLIENT = "ray", "ray://"
+RAY_WORKERS = 2
 
 
 def cluster_options(command: F) -> F:
-    """`--cluster`, `--local`, `--ps`, `--place` and `--sync`."""
+    """`--cluster`, `--local`, `--workers`, `--ps`, `--insecure`, `--place` and `--sync`."""
     for option in reversed((
         click.option("--cluster", metavar="FILE",
-                     help=f"A cluster file, or {FROM_ENVIRONMENT} for the variable's cluster."),
+                     help=f"A cluster file; {FROM_ENVIRONMENT}: the variable's cluster; {RAY} or "
+                     f"{RAY_CLIENT}HOST:PORT: a Ray cluster."),
         click.option("--local", type=click.IntRange(1, 256), metavar="N",
                      help="N workers and a ps, all on this machine."),
+        click.option("--workers", type=click.IntRange(1, 256), metavar="N",
+                     help=f"With --cluster ray, how many workers; otherwise {RAY_WORKERS}."),
         click.option("--ps", type=click.IntRange(0, 256), metavar="N",
-                     help="With --local, how many ps tasks."),
+                     help="With --local or --cluster ray, how many ps tasks."),
+        click.option("--insecure", is_flag=True,
+                     help="With --cluster ray, tasks let in anyone who can reach them."),
         click.option("--place", type=click.Path(exists=True, dir_okay=False, path_type=Path),
                      metavar="FILE", help="A place section for the model, in a file of its own."),
         click.option("--sync", metavar="MODE",
@@ -49,6 +56,8 @@ class Where:
     ps: int | None
     sync: str | None
     place: Path | None = None
+    workers: int | None = None
+    insecure: bool = False
 
     def place_section(self, sink: Sink) -> Source | None:
         """The text of `--place`; Stop where it is none."""
@@ -63,14 +72,17 @@ class Where:
             return None
         from flowc.distributed import over
 
+        if cluster.ray is not None:
+            from flowc_runtime.cluster.launch.ray_join import connect
+
+            connect(cluster.ray)
         return over(cluster, self.parsed_sync())
 
     def read(self, sink: Sink) -> Cluster | None:
         """The cluster that is meant, if one is."""
         if self.cluster is not None and self.local is not None:
             raise click.UsageError("--cluster and --local are two ways to say where; keep one")
-        if self.local is None and self.ps is not None:
-            raise click.UsageError("--ps goes with --local")
+        self._check_ray_options()
         if self.cluster is None and self.local is None:
             if self.sync is not None:
                 raise click.UsageError("--sync goes with --local or --cluster")
@@ -87,16 +99,35 @@ class Where:
         except ValueError as error:
             raise click.UsageError(f"--sync: {error}") from None
 
+    @property
+    def _on_ray(self) -> bool:
+        return self.cluster == RAY or (self.cluster or "").startswith(RAY_CLIENT)
+
+    def _check_ray_options(self) -> None:
+        if self.ps is not None and self.local is None and not self._on_ray:
+            raise click.UsageError("--ps goes with --local or --cluster ray")
+        if self.workers is not None and not self._on_ray:
+            raise click.UsageError("--workers goes with --cluster ray")
+        if self.insecure and not self._on_ray:
+            raise click.UsageError("--insecure goes with --cluster ray")
+
     def _local(self) -> Cluster:
         from flowc.cluster import local
 
+        return local(self.local or 1, self._ps())
+
+    def _ps(self) -> int:
+        if self.ps is not None:
+            return self.ps
         sync = self.parsed_sync()
-        wanted = 0 if sync is not None and sync.mode == "all_reduce" else 1
-        return local(self.local or 1, wanted if self.ps is None else self.ps)
+        return 0 if sync is not None and sync.mode == "all_reduce" else 1
 
     def _read(self, name: str, sink: Sink) -> Cluster:
-        from flowc.cluster import read_cluster_file, read_tf_config
+        from flowc.cluster import on_ray, read_cluster_file, read_tf_config
 
+        if self._on_ray:
+            address = "auto" if name == RAY else name
+            return on_ray(self.workers or RAY_WORKERS, self._ps(), address, self.insecure)
         if name == FROM_ENVIRONMENT:
             return read_tf_config(os.environ.get(FROM_ENVIRONMENT, ""), sink).cluster
         return read_cluster_file(Path(name), sink)

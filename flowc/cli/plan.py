@@ -48,7 +48,9 @@ def plan(
     defines: dict[str, str],
     cluster: str | None,
     local: int | None,
+    workers: int | None,
     ps: int | None,
+    insecure: bool,
     place: Path | None,
     sync: str | None,
     out: Path | None,
@@ -68,7 +70,7 @@ def plan(
         raise click.UsageError("--exit-code goes with --diff")
     if sum((as_json, out == Path("-"))) > 1:
         raise click.UsageError("--json and `-o -` both print to stdout; choose one")
-    compiled = _compiled(model, defines, Where(cluster, local, ps, sync, place))
+    compiled = _compiled(model, defines, Where(cluster, local, ps, sync, place, workers, insecure))
     if out is not None:
         _write(compiled, out)
     if old is not None:

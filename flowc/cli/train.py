@@ -30,6 +30,7 @@ COUNT = click.IntRange(1)
     ("flowc train m.flow --resume", "go on where the last run of the model stopped"),
     ("flowc train m.flow --local 2", "on two workers and a ps of this machine"),
     ("flowc train m.flow --cluster hosts.yaml", "on the hosts of a cluster file"),
+    ("flowc train m.flow --cluster ray --workers 4", "on nodes that a Ray cluster finds"),
 )
 @model_argument
 @define_option
@@ -62,7 +63,9 @@ def train(
     resume: bool,
     cluster: str | None,
     local: int | None,
+    workers: int | None,
     ps: int | None,
+    insecure: bool,
     place: Path | None,
     sync: str | None,
     stored: Path | None,
@@ -84,7 +87,7 @@ def train(
     given = {name: str(value) for name, value in settings.items() if value is not None}
     show = reporter(progress, as_json)
     try:
-        where = Where(cluster, local, ps, sync, place)
+        where = Where(cluster, local, ps, sync, place, workers, insecure)
         job, run = _open(model, {**defines, **given}, threads, allow, out, resume, where, stored)
         _summary(job)
         started = time.monotonic()

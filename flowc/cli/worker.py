@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +14,7 @@ from flowc.cli.command import command
 from flowc.cli.jobs import allow_option
 
 if TYPE_CHECKING:
-    from flowc_runtime.cluster.exchange import Exchange
-    from flowc_runtime.cluster.task import Task, TaskBody
+    from flowc_runtime.cluster.task import Task
 
 CERTIFICATES = click.Path(exists=True, file_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -60,11 +59,10 @@ def worker(
     coordinator is gone.
     """
     from flowc_runtime.cluster.control.listen import check_listen
-    from flowc_runtime.cluster.task import Task
+    from flowc_runtime.cluster.worker import listening_task
 
     credentials = check_listen(listen, tls, insecure)
-    make_exchange = _exchange(credentials, shared_memory=not network)
-    task = Task(listen, _maker(root, allow), make_exchange, credentials, _handlers())
+    task = listening_task(listen, credentials, root, allow, shared_memory=not network)
     if until_eof:
         threading.Thread(target=_end_with_input, args=(task,), name="input", daemon=True).start()
     click.echo(f"flowc worker listens at {task.address} (pid {os.getpid()})")
@@ -76,31 +74,6 @@ def worker(
     # Threads of gRPC may still hold streams of tasks that are gone.
     sys.stderr.flush()
     os._exit(status)
-
-
-def _maker(root: Path, allow: tuple[Path, ...]) -> Any:
-    from flowc_runtime.cluster.work.body import Body
-
-    def make(exchange: Exchange) -> TaskBody:
-        return Body(exchange, root, allow)
-
-    return make
-
-
-def _exchange(credentials: Any, shared_memory: bool) -> Any:
-    from flowc_runtime.cluster.transport import TensorExchange, pull_handler
-
-    def make(address: str) -> tuple[Exchange, Any]:
-        exchange = TensorExchange(address, credentials, shared_memory)
-        return exchange, pull_handler(exchange)
-
-    return make
-
-
-def _handlers() -> tuple[Any, ...]:
-    from flowc_runtime.cluster.measure import measure_handler
-
-    return (measure_handler(),)
 
 
 def _end_with_input(task: Task) -> None:

@@ -10,6 +10,7 @@ from flowc.cluster.cluster import (
     Start,
     TaskSpec,
     local,
+    on_ray,
 )
 from flowc.cluster.file import read_cluster, read_cluster_file
 from flowc.cluster.tf_config import TfConfig, read_tf_config
@@ -17,5 +18,5 @@ from flowc.cluster.wrong import WrongCluster
 
 __all__ = [
     "Cluster", "Device", "Host", "Link", "Security", "Ssh", "Start", "TaskSpec", "TfConfig",
-    "WrongCluster", "local", "read_cluster", "read_cluster_file", "read_tf_config",
+    "WrongCluster", "local", "on_ray", "read_cluster", "read_cluster_file", "read_tf_config",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Literal
 from flowc.cluster.address import is_loopback
 from flowc_runtime.cluster.plan import Sync, TaskName
 
-Start = Literal["local", "ssh", "none"]
+Start = Literal["local", "ssh", "none", "ray"]
 Role = Literal["worker", "ps"]
 
 UNKNOWN_CORES = 4  # of a host elsewhere whose `devices` say nothing
@@ -122,6 +122,7 @@ class Cluster:
     default_link: Link = BETWEEN_HOSTS
     security: Security = Security()
     sync: Sync | None = None
+    ray: str | None = None  # the address of the Ray cluster that finds nodes for the tasks
 
     @property
     def tasks(self) -> tuple[TaskSpec, ...]:
@@ -165,6 +166,22 @@ def local(workers: int, ps: int) -> Cluster:
     anywhere = "127.0.0.1:0"
     host = Host("local", (anywhere,) * workers, (anywhere,) * ps, (this_cpu(),), "local")
     return Cluster((host,))
+
+
+def on_ray(workers: int, ps: int, address: str, insecure: bool = False) -> Cluster:
+    """Tasks that a Ray cluster places, each on a host that nobody knows yet.
+
+    Raises ValueError without a worker.
+    """
+    if workers < 1 or ps < 0:
+        raise ValueError(f"{workers} workers and {ps} ps tasks are no cluster")
+    devices = (Device("cpu:0", 1, UNKNOWN_MEMORY_BYTES),)
+    names = [f"ray-{number}" for number in range(workers + ps)]
+    hosts = [
+        *(Host(name, (f"{name}:0",), (), devices, "ray") for name in names[:workers]),
+        *(Host(name, (), (f"{name}:0",), devices, "ray") for name in names[workers:]),
+    ]
+    return Cluster(tuple(hosts), security=Security(insecure=insecure), ray=address)
 
 
 def this_cpu() -> Device:

@@ -1,8 +1,8 @@
 """Parameters split by rows: in the update half each piece becomes a variable of its own.
 
 A piece is updated by the arithmetic of the whole on its rows, so the bits are the same. That works
-where every op of the update goes element by element; one that mixes rows (the norm of a gradient)
-is told to the author.
+where every op of the update goes row by row. A reduction over the rows (for the norm of a gradient)
+gathers what it reduces, best a number a row; an op that mixes rows otherwise is told to the author.
 """
 
 from __future__ import annotations
@@ -71,11 +71,17 @@ def _touched(update: Graph, pieces: Pieces) -> dict[int, str]:
     """For each node that depends on a split parameter, its slots or its gradient: which."""
     touched: dict[int, str] = {}
     for node in update.nodes:
+        if _gathers(node):
+            continue
         found = [touched[ref.node] for ref in node.operands if ref.node in touched]
         path = found[0] if found else _belongs_to(node)
         if path in pieces:
             touched[node.id] = path
     return touched
+
+
+def _gathers(node: Node) -> bool:
+    return node.op.startswith("reduce_") and 0 in node.attrs["axes"]
 
 
 def _belongs_to(node: Node) -> str:
@@ -107,6 +113,8 @@ def _goes_by_rows(update: Graph, node: Node, rows: int, touched: Mapping[int, st
         return False
     if node.op in ("variable", "input"):
         return True
+    if node.op.startswith("reduce_"):
+        return True
     theirs = [ref for ref in node.operands if ref.node in touched]
     return CATALOG[node.op].elementwise and all(
         touched[ref.node] == touched[node.id] and update.type_of(ref).rank == node.type.rank
@@ -134,12 +142,21 @@ class _Cut:
     def _node(self, node: Node) -> None:
         path = self._touched.get(node.id)
         if path is None:
-            values = self._builder.copy(node, tuple(self._whole[r].ref for r in node.operands))
+            operands = tuple(self._gathered(ref).ref for ref in node.operands)
+            values = self._builder.copy(node, operands)
             self._whole.update({Ref(node.id, k): value for k, value in enumerate(values)})
             return
         for rows in self._pieces[path]:
             for k, value in enumerate(self._piece(node, rows)):
                 self._rows[Ref(node.id, k), rows] = value
+
+    def _gathered(self, ref: Ref) -> Value:
+        """The whole value, of pieces too."""
+        if ref not in self._whole:
+            cut = self._pieces[self._touched[ref.node]]
+            self._whole[ref] = self._builder(
+                "concat", *(self._rows[ref, rows] for rows in cut), axis=0)
+        return self._whole[ref]
 
     def _piece(self, node: Node, rows: Range) -> tuple[Value, ...]:
         type = rows_type(node.type, rows)
@@ -196,5 +213,5 @@ def _cannot_split(pattern: t.Pattern, path: str, mixing: Node) -> Diagnostic:
         f"`{path}` cannot be split by rows: `{mixing.op}` of its update mixes them",
         Label(pattern.span),
         others=(Label(span, "needs all rows"),) if span else (),
-        help="leave out `shard`, or what needs all rows at once (clip_norm does)",
+        help="leave out `shard`, or use an optimizer that goes element by element",
     )

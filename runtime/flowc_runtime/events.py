@@ -77,6 +77,21 @@ class Warning(_Event):
 
 
 @dataclass(frozen=True)
+class Gradients(_Event):
+    """What has become of one worker's gradients, where steps do not wait for all of them.
+
+    `staleness` is the largest: how many steps others had made since the worker got its variables.
+    """
+
+    name: ClassVar[str] = "gradients"
+    step: int
+    worker: str
+    applied: int
+    dropped: int
+    staleness: int
+
+
+@dataclass(frozen=True)
 class End(_Event):
     """The training has ended in order.
 
@@ -121,7 +136,7 @@ class Error(_Event):
         return 74 if self.code in ("disk-full", "checkpoint-unwritable") else 1
 
 
-Event = Start | StepDone | Validation | CheckpointSaved | Warning | End | Error
+Event = Start | StepDone | Validation | CheckpointSaved | Warning | Gradients | End | Error
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import itertools
 import random
 import subprocess
 import sys
@@ -27,6 +27,7 @@ from flowc_runtime.cluster.exchange import (
 )
 from flowc_runtime.cluster.grpc_options import SERVER_OPTIONS
 from flowc_runtime.cluster.transport import TensorExchange, pull_handler
+from flowc_runtime.cluster.transport.boxes import SharedOutbox
 from flowc_runtime.cluster.transport.folder import Folder, find
 from flowc_runtime.cluster.transport.frames import (
     PULL,
@@ -221,20 +222,42 @@ def test_a_payload_of_an_earlier_generation_is_not_taken_for_one_of_this(pair: P
     assert pair.take(0) == 6
 
 
-def test_a_late_release_of_an_earlier_generation_frees_no_slot_of_this(served: Pair) -> None:
-    frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-    late = encode_request(Request(RELEASE, 1, 100, "b", "c"))
-    frames.put(late)
-    with grpc.insecure_channel(served.a.address) as channel:
-        stream = channel.stream_stream("/flowc.Tensors/Pull")(iter(frames.get, None))
-        first = served.a.generation_of(1, 0.0)
-        assert first is not None
-        served.open_producer(2)
-        frames.put(late)
-        with pytest.raises(grpc.RpcError):
-            list(stream)
-        frames.put(None)
-    assert served.a.served(first, "c", "b") is not served.a.outbox("c")
+def test_what_is_held_is_not_overwritten_while_the_next_is_waited_for(pair: Pair) -> None:
+    pair.open(patience=0.3)
+    pair.send(0)
+    held = pair.inbox.fetch(0)
+    pair.send(1)
+    pair.inbox.fetch(1)
+    with pytest.raises(PeerLost, match="release of `c` number 0"):
+        pair.a.outbox("c").slot(2)
+    assert (held == 0).all()
+
+
+def test_a_payload_that_comes_after_its_release_makes_room_for_later_ones(pair: Pair) -> None:
+    pair.open()
+    pair.inbox.release(3)
+    with meanwhile(lambda: [pair.send(k) for k in range(8)]) as raised:
+        assert [pair.take(k) for k in range(4, 8)] == [4, 5, 6, 7]
+    assert raised == []
+
+
+def test_late_releases_of_an_earlier_generation_free_no_slot_of_this(served: Pair) -> None:
+    for generation in range(1, 13):
+        late = encode_request(Request(RELEASE, generation, 100, "b", "c"))
+        with grpc.insecure_channel(served.a.address) as channel:
+            stream = channel.stream_stream("/flowc.Tensors/Pull")(itertools.repeat(late))
+            while released(served) < 0:
+                pass
+            served.open_producer(generation + 1)
+            with pytest.raises(grpc.RpcError):
+                list(stream)
+        assert released(served) == -1
+
+
+def released(pair: Pair) -> int:
+    outbox = pair.a.outbox("c")
+    assert isinstance(outbox, SharedOutbox)
+    return outbox.segment.released(0)
 
 
 def test_what_is_released_while_the_stream_is_broken_is_released_once_it_is_back() -> None:
@@ -246,8 +269,8 @@ def test_what_is_released_while_the_stream_is_broken_is_released_once_it_is_back
         pair.open()
         pair.send(0)
         pair.send(1)
-        pair.inbox.fetch(0)
-        pair.inbox.fetch(1)
+        while pair.inbox.newest() < 1:
+            pair.inbox.ready(0)
         server.stop(None).wait()
         pair.inbox.release(1)
         server, _ = answering(a, threads, port)

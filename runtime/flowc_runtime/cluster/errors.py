@@ -38,6 +38,14 @@ CODES: Mapping[str, str] = {
     "able to reach, not only the coordinator.",
     "data-differs": "Two tasks have different examples where they must have the same. Copy the "
     "data files to all hosts, or name a place that they share.",
+    # a Ray cluster does not do what it should
+    "ray-missing": "Training on a Ray cluster needs the package ray, which flowc does not bring "
+    "along because it is large.",
+    "ray-unreachable": "No Ray cluster can be joined. None runs on this machine, nothing answers "
+    "at the address, the cluster wants a token that this machine does not have, or it runs another "
+    "version of Ray or Python. flowc never starts one by itself.",
+    "ray-no-room": "The Ray cluster does not have as many free CPUs as the tasks need, and no "
+    "node with more has come. Each task takes as many as it has threads.",
     # what is told while the training goes on
     "task-restarted": "A task was lost, and is back. In the synchronous modes the "
     "weights come out the same as if nothing had happened.",

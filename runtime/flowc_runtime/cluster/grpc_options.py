@@ -25,6 +25,11 @@ CHANNEL_OPTIONS: Options = (
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),  # the hosts of a cluster are not the web
     ("grpc.use_local_subchannel_pool", 1),  # a channel made anew connects anew
+    # A peer that was away for long is found soon after it is back: gRPC's own pauses grow to two
+    # minutes, and it gives an address that does not answer twenty seconds.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.min_reconnect_backoff_ms", 2000),
 )
 SERVER_OPTIONS: Options = (
     *_ALIVE,

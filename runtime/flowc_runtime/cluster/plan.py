@@ -10,12 +10,15 @@ the sum does not depend on who computed which shard.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, Literal
 
 from flowc_runtime.cluster.shards import Range, assign
-from flowc_runtime.plan import Buffer, Plan
+from flowc_runtime.plan import Buffer, Plan, Variable
 from flowc_runtime.types import TensorType
 
 CLUSTER_PLAN_VERSION = 1
@@ -117,12 +120,8 @@ class Part:
         program = self.plan.programs.get(UPDATE)
         if program is None:
             return ()
-        written = [program.buffers[b] for i in program.instructions for b in i.results]
-        homes = [Buffer("variables", v.offset, v.type) for v in self.plan.variables]
-        return tuple(
-            v.path for v, home in zip(self.plan.variables, homes, strict=True)
-            if any(home.meets(b) for b in written)
-        )
+        written = {b for i in program.instructions for b in i.results}
+        return _touched(self.plan.variables, [program.buffers[b] for b in sorted(written)])
 
 
 @dataclass(frozen=True)
@@ -144,10 +143,19 @@ class ClusterPlan:
     version: int = CLUSTER_PLAN_VERSION
 
     def part(self, role: str) -> Part:
-        return next(part for part in self.parts if part.role == role)
+        """KeyError where no part is for the role."""
+        return self._parts[role]
 
     def channel(self, name: str) -> Channel:
-        return next(channel for channel in self.channels if channel.name == name)
+        return self._channels[name]
+
+    @cached_property
+    def _parts(self) -> Mapping[str, Part]:
+        return {part.role: part for part in self.parts}
+
+    @cached_property
+    def _channels(self) -> Mapping[str, Channel]:
+        return {channel.name: channel for channel in self.channels}
 
     def received(self, role: str) -> frozenset[str]:
         """The variables that a role is sent in every step, whole or rows by rows."""
@@ -194,6 +202,20 @@ class ClusterPlan:
     def shard_size(self) -> int:
         """Examples in a shard."""
         return self.batch // self.shards
+
+
+def _touched(variables: Sequence[Variable], buffers: Sequence[Buffer]) -> tuple[str, ...]:
+    """The paths of variables that share bytes with some of the buffers."""
+    laid = sorted((v for v in variables if v.type.bytes), key=lambda v: v.offset)
+    starts = [v.offset for v in laid]
+    ends = [v.offset + v.type.bytes for v in laid]
+    more = [0] * (len(laid) + 1)  # how many buffers begin or end to cover them, in order
+    for buffer in buffers:
+        if buffer.space == "variables" and buffer.type.bytes:
+            more[bisect_right(ends, buffer.offset)] += 1
+            more[bisect_left(starts, buffer.end)] -= 1
+    covered = {v.path for v, count in zip(laid, accumulate(more), strict=False) if count > 0}
+    return tuple(v.path for v in variables if v.path in covered)
 
 
 def whole_and_rows(name: str) -> tuple[str, Range | None]:

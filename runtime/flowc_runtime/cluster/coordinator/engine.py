@@ -46,7 +46,7 @@ from flowc_runtime.cluster.launch import Launcher, Place
 from flowc_runtime.cluster.messages import Counts, Failed
 from flowc_runtime.cluster.plan import ClusterPlan
 from flowc_runtime.device import ExecutionError, NonFinite
-from flowc_runtime.events import Warning
+from flowc_runtime.events import Gradients, Warning
 from flowc_runtime.training.engine import Stepped
 
 TICK_SECONDS = 0.1
@@ -76,7 +76,7 @@ class ClusterEngine:
         launcher: Launcher,
         credentials: Credentials | None,
         variables: Mapping[str, Array],
-        notices: Callable[[Warning], None],
+        notices: Callable[[Warning | Gradients], None],
         step_seconds: float | None = None,
         limits: Limits | None = None,
     ):
@@ -110,8 +110,11 @@ class ClusterEngine:
         return Stepped(steps, outputs_of(answer.shares, self._shards))
 
     def settle(self) -> None:
-        if self._settled != self._step:
-            self._settled = self._ask(Settle(self._step), Settled).step
+        if self._settled == self._step:
+            return
+        self._settled = self._ask(Settle(self._step), Settled).step
+        for c in self.counts.values():
+            self._notices(Gradients(self._step, c.task, c.applied, c.dropped, c.staleness))
 
     def close(self) -> None:
         """Ends all tasks."""

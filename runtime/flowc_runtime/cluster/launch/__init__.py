@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-Kind = Literal["local", "ssh", "none"]
+Kind = Literal["local", "ssh", "none", "ray"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +80,7 @@ def launcher_for(places: Sequence[Place], threads: int, logs: Path | None) -> La
                 launcher = over_ssh(group, threads, logs)
             case "none":
                 launcher = ByHand(group)
+            case "ray":
+                raise ValueError("tasks on Ray have a launcher of their own, launch.ray.OnRay")
         launchers |= {place.task: launcher for place in group}
     return Mixed(launchers)

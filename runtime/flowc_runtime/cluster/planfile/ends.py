@@ -14,6 +14,8 @@ from flowc_runtime.cluster.plan import (
     place_of,
 )
 from flowc_runtime.cluster.planfile.promises import need
+from flowc_runtime.cluster.planfile.uses import Uses
+from flowc_runtime.cluster.work.table import means_of
 from flowc_runtime.plan import Buffer, Port, Program
 from flowc_runtime.types import TensorType
 
@@ -23,12 +25,41 @@ Stopped = tuple[str, Stop]  # the program in which a channel comes in
 def check_ends(plan: ClusterPlan) -> None:
     for part in plan.parts:
         _check_stops(plan, part)
-        _check_taken_once(plan, part)
+    _check_taken_once(plan)
+    ends = {part.role: _Ends(part) for part in plan.parts}
     for channel in plan.channels:
         if channel.kind == "means":
             _check_means(plan, channel)
         else:
-            _check_channel(plan, channel)
+            _check_channel(channel, ends[channel.producer], ends[channel.consumer])
+    for part in plan.parts:
+        for program, stops in part.stops.items():
+            places = [stop.position for stop in stops]
+            need(places == sorted(places), "out-of-order", f"`{part.role}` in its {program}")
+
+
+class _Ends:
+    """A part, with what is asked of it for each of its channels ready to be looked up."""
+
+    def __init__(self, part: Part):
+        self.homes = {v.path: Buffer("variables", v.offset, v.type) for v in part.plan.variables}
+        self.inputs: dict[str, dict[str, Buffer]] = {}
+        self.outputs: dict[str, dict[str, Buffer]] = {}
+        self.uses: dict[str, Uses] = {}
+        self.stops: dict[tuple[str, str], list[Stopped]] = {}
+        for name, stops in part.stops.items():
+            program = part.plan.programs.get(name)
+            if program is None:
+                continue
+            self.uses[name] = Uses(program)
+            self.inputs[name] = _places(program, program.inputs)
+            self.outputs[name] = _places(program, program.outputs)
+            for stop in stops:
+                self.stops.setdefault((stop.channel, stop.action), []).append((name, stop))
+
+
+def _places(program: Program, ports: Sequence[Port]) -> dict[str, Buffer]:
+    return {port.name: program.buffers[port.buffer] for port in ports}
 
 
 def _check_stops(plan: ClusterPlan, part: Part) -> None:
@@ -41,37 +72,41 @@ def _check_stops(plan: ClusterPlan, part: Part) -> None:
             channel = known.get(stop.channel)
             ours = channel is not None and channel.kind != "means" and part.role == (
                 channel.producer if stop.action == "send" else channel.consumer)
-            need(ours, "unknown-channel", f"`{part.role}` cannot {stop.action} `{stop.channel}`")
+            need(ours, "unknown-channel",
+                 f"`{part.role}` cannot {stop.action} `{stop.channel[:80]}`")
             inside = 0 <= stop.position <= len(part.plan.programs[program].instructions)
             need(inside, "unknown-channel", f"`{part.role}` has no instruction {stop.position}")
 
 
-def _check_taken_once(plan: ClusterPlan, part: Part) -> None:
-    seen: set[tuple[str, str, str]] = set()
+def _check_taken_once(plan: ClusterPlan) -> None:
+    seen: set[tuple[str, str, str, str]] = set()
     for channel in plan.channels:
-        if channel.consumer != part.role or channel.kind == "means":
-            continue
         for tensor in channel.tensors:
-            key = (channel.kind, channel.producer, tensor.name)
+            key = (channel.kind, channel.producer, channel.consumer, tensor.name)
             need(
                 key not in seen, "received-twice",
-                f"`{part.role}` receives `{tensor.name}` of `{channel.producer}` by two channels")
+                f"`{channel.consumer}` receives `{tensor.name[:80]}` of `{channel.producer}` "
+                "by two channels")
             seen.add(key)
 
 
 def _check_means(plan: ClusterPlan, channel: Channel) -> None:
     """It goes with a channel of sums that the replicas of a role share."""
-    sums = [c for c in plan.channels if c.kind == "gradients"
-            and c.name == channel.name.replace("means", "gradients", 1)]
-    good = sums and channel.producer == channel.consumer == sums[0].producer == sums[0].consumer
-    need(bool(good), "receive-without-send", f"`{channel.name}` has no sums to finish")
-    need(sums[0].tensors == channel.tensors, "tensor-mismatch", f"`{channel.name}`")
+    try:
+        sums = plan.channel(channel.name.replace("means", "gradients", 1))
+    except KeyError:
+        sums = channel
+    ends = {channel.producer, channel.consumer, sums.producer, sums.consumer}
+    good = sums.kind == "gradients" and len(ends) == 1 and means_of(sums.name) == channel.name
+    need(good, "receive-without-send", f"`{channel.name[:80]}` has no sums to finish")
+    same = (sums.tensors, sums.bytes) == (channel.tensors, channel.bytes)
+    need(same, "tensor-mismatch", f"`{channel.name[:80]}`")
 
 
-def _check_channel(plan: ClusterPlan, channel: Channel) -> None:
-    producer, consumer = plan.part(channel.producer), plan.part(channel.consumer)
-    sends, receives = _stops(producer, channel, "send"), _stops(consumer, channel, "receive")
-    name = channel.name
+def _check_channel(channel: Channel, producer: _Ends, consumer: _Ends) -> None:
+    name = channel.name[:80]
+    sends = producer.stops.get((channel.name, "send"), [])
+    receives = consumer.stops.get((channel.name, "receive"), [])
     need(len(sends) < 2, "sent-twice", f"`{name}` is sent at {len(sends)} places")
     need(len(receives) < 2, "received-twice", f"`{name}` is received at {len(receives)} places")
     need(bool(sends), "receive-without-send", f"`{channel.producer}` never sends `{name}`")
@@ -79,19 +114,18 @@ def _check_channel(plan: ClusterPlan, channel: Channel) -> None:
     (sent_in, send), (received_in, receive) = sends[0], receives[0]
     need(
         (sent_in, received_in) in _halves(channel), "tensor-mismatch",
-        f"`{name}` goes from the {sent_in} program to the {received_in} program")
+        f"`{name}` goes from the {sent_in[:40]} program to the {received_in[:40]} program")
     made = _made(producer, channel, sent_in)
     taken = _taken(consumer, channel, received_in)
     for tensor, source, target in zip(channel.tensors, made, taken, strict=True):
         good = _fits(source, tensor.type) and (target is None or _fits(target, tensor.type))
-        need(good, "tensor-mismatch", f"`{name}`: `{tensor.name}` is no {tensor.type} at both ends")
-    program = producer.plan.programs[sent_in]
-    written = max((_after_writer(program, b) for b in made if b is not None), default=0)
+        need(good, "tensor-mismatch",
+             f"`{name}`: `{tensor.name[:80]}` is no {tensor.type} at both ends")
+    written = max((producer.uses[sent_in].written(b) for b in made if b is not None), default=0)
     need(send.position >= written, "sent-too-early",
          f"`{name}` is sent at {send.position}, and written until {written}")
-    program = consumer.plan.programs[received_in]
-    read = min((_first_reader(program, b) for b in taken if b is not None),
-               default=len(program.instructions))
+    uses = consumer.uses[received_in]
+    read = min((uses.read(b) for b in taken if b is not None), default=receive.position)
     need(receive.position <= read, "received-too-late",
          f"`{name}` is received at {receive.position}, and read from {read} on")
 
@@ -106,59 +140,26 @@ def _halves(channel: Channel) -> tuple[tuple[str, str], ...]:
     return ((GRADIENT, GRADIENT), (UPDATE, UPDATE))
 
 
-def _stops(part: Part, channel: Channel, action: str) -> list[Stopped]:
-    return [
-        (program, stop) for program, stops in part.stops.items() for stop in stops
-        if stop.channel == channel.name and stop.action == action
-    ]
-
-
-def _made(part: Part, channel: Channel, program: str) -> list[Buffer | None]:
+def _made(producer: _Ends, channel: Channel, program: str) -> list[Buffer | None]:
     """Where the tensors lie at their producer; a gradient may be rows of a larger one."""
     if channel.kind == "variables":
-        homes = _homes(part)
-        return [homes.get(t.name) for t in channel.tensors]
-    places = _places(part.plan.programs[program], outputs=True)
+        return [producer.homes.get(t.name) for t in channel.tensors]
+    outputs = producer.outputs[program]
     if channel.kind == "gradients":
-        return [place_of(places, t.name) for t in channel.tensors]
-    return [places.get(t.name) for t in channel.tensors]
+        return [place_of(outputs, t.name) for t in channel.tensors]
+    return [outputs.get(t.name) for t in channel.tensors]
 
 
-def _taken(part: Part, channel: Channel, program: str) -> list[Buffer | None]:
+def _taken(consumer: _Ends, channel: Channel, program: str) -> list[Buffer | None]:
     """Where they go, a variable's rows into the whole; None for a gradient that is of no use."""
     if channel.kind == "variables":
-        homes = _homes(part)
-        found = [place_of(homes, t.name) for t in channel.tensors]
+        found = [place_of(consumer.homes, t.name) for t in channel.tensors]
     else:
-        places = _places(part.plan.programs[program], outputs=False)
-        found = [places.get(t.name) for t in channel.tensors]
+        found = [consumer.inputs[program].get(t.name) for t in channel.tensors]
     missing = channel.kind != "gradients" and None in found
-    need(not missing, "tensor-mismatch", f"`{channel.name}` brings what nobody takes")
+    need(not missing, "tensor-mismatch", f"`{channel.name[:80]}` brings what nobody takes")
     return found
-
-
-def _homes(part: Part) -> dict[str, Buffer]:
-    return {v.path: Buffer("variables", v.offset, v.type) for v in part.plan.variables}
-
-
-def _places(program: Program, outputs: bool) -> dict[str, Buffer]:
-    ports: Sequence[Port] = program.outputs if outputs else program.inputs
-    return {port.name: program.buffers[port.buffer] for port in ports}
 
 
 def _fits(buffer: Buffer | None, type: TensorType) -> bool:
     return buffer is not None and buffer.type == type
-
-
-def _first_reader(program: Program, buffer: Buffer) -> int:
-    for position, instruction in enumerate(program.instructions):
-        if any(program.buffers[b].meets(buffer) for b in instruction.operands):
-            return position
-    return len(program.instructions)
-
-
-def _after_writer(program: Program, buffer: Buffer) -> int:
-    for position in reversed(range(len(program.instructions))):
-        if any(program.buffers[b].meets(buffer) for b in program.instructions[position].results):
-            return position + 1
-    return 0

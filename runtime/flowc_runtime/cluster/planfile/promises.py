@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from flowc_runtime.plan import PlanError
 
 PROMISES: Mapping[str, str] = {
+    "too-large": "parts and channels can be looked at in reasonable time",
     "no-role": "every part plays a role of its own that tasks can have",
     "uneven-shards": "a batch is cut into shards of equal size, at least one a replica",
     "channel-twice": "every channel has a name of its own",
@@ -14,6 +15,7 @@ PROMISES: Mapping[str, str] = {
     "payload-overlap": "tensors of a payload lie in it, one beside the other",
     "tensor-mismatch": "what is sent is what its producer makes and its consumer takes",
     "unknown-channel": "a stop is at a channel of the plan that the role sends or receives",
+    "out-of-order": "stops stand in the order of their positions",
     "sent-twice": "a channel is sent at one place",
     "received-twice": "a channel is received at one place, and a tensor by one channel",
     "send-without-receive": "what is sent is received",

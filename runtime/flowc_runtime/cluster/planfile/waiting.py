@@ -31,18 +31,25 @@ from flowc_runtime.cluster.work.table import (
 
 STEPS = 3
 REPLICAS_MAX = 3  # that are looked at: more of them do the same
-SHARDS_MAX = 6
+STAGES_MAX = 6  # each of which may be a shard ahead of the next
+SHARDS_MORE = 2  # of a replica, than it has under way at once
 
 
 def check_waiting(plan: ClusterPlan) -> None:
-    """Raises BrokenPromise `deadlock`. Where workers run on, nobody waits in a circle."""
-    if not plan.sync.loose:
-        _Trial(_smaller(plan)).run()
+    """Raises BrokenPromise `deadlock`. Where workers run on, nobody waits in a circle.
+
+    A training goes on when replicas are lost, so fewer of them are looked at too.
+    """
+    if plan.sync.loose:
+        return
+    for replicas in range(1, min(REPLICAS_MAX, max(p.replicas for p in plan.parts)) + 1):
+        _Trial(_smaller(plan, replicas)).run()
 
 
-def _smaller(plan: ClusterPlan) -> ClusterPlan:
-    parts = tuple(replace(p, replicas=min(p.replicas, REPLICAS_MAX)) for p in plan.parts)
-    shards = min(plan.shards, SHARDS_MAX)
+def _smaller(plan: ClusterPlan, replicas: int) -> ClusterPlan:
+    parts = tuple(replace(p, replicas=min(p.replicas, replicas)) for p in plan.parts)
+    stages = sum(p.role.startswith("stage:") for p in plan.parts)
+    shards = min(plan.shards, replicas * (SHARDS_MORE + min(stages, STAGES_MAX)))
     return replace(plan, parts=parts, shards=shards, batch=shards)
 
 
@@ -70,8 +77,8 @@ class _Trial:
             for box in incoming(plan, task, ranges):
                 self._taken[box.name, box.producer, me] = 0
                 self._sources.setdefault((box.name, me), []).append(box.producer)
-        for (name, producer), _ in list(self._published.items()):
-            if any(c.name == name and c.kind == "variables" for c in plan.channels):
+        for name, producer in self._published:
+            if plan.channel(name).kind == "variables":
                 self._published[name, producer] = 1  # for the first step
 
     def run(self) -> None:

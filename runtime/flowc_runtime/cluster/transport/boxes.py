@@ -16,15 +16,14 @@ class SharedOutbox:
         self.channel = channel
         self.segment = segment
         self._generation = generation
-        self._taken = -1  # the number whose slot is being filled
 
     def slot(self, sequence: int) -> Bytes:
         place, segment = sequence % SLOTS, self.segment
         before = segment.published(place)
-        consumers = range(0 if self.channel.lossy or before < 0 else len(self.channel.consumers))
         self._generation.wait(
-            lambda: all(segment.released(c) >= before for c in consumers),
-            self._slowest(), f"the release of `{self.channel.name}` number {before}")
+            lambda: not self._reading(before),
+            lambda: (
+                self._reading(before)[0], f"the release of `{self.channel.name}` number {before}"))
         segment.withdraw(place)
         return segment.slots[place]
 
@@ -32,10 +31,12 @@ class SharedOutbox:
         self.segment.publish(sequence % SLOTS, sequence, size)
         self._generation.tell()
 
-    def _slowest(self) -> str:
-        """Whoever has released least."""
-        released = [self.segment.released(k) for k in range(len(self.channel.consumers))]
-        return self.channel.consumers[released.index(min(released))]
+    def _reading(self, number: int) -> list[str]:
+        """Who has not released that number."""
+        if number < 0 or self.channel.lossy:
+            return []
+        consumers = enumerate(self.channel.consumers)
+        return [name for k, name in consumers if self.segment.released(k) < number]
 
 
 class SharedInbox:
@@ -61,21 +62,24 @@ class SharedInbox:
 
     def fetch(self, sequence: int) -> Bytes:
         self._generation.wait(
-            lambda: self.ready(sequence), self._channel.producer,
-            f"`{self._channel.name}` number {sequence}")
+            lambda: self.ready(sequence),
+            lambda: (self._channel.producer, f"`{self._channel.name}` number {sequence}"))
         assert self._segment is not None
-        return self._segment.slots[sequence % SLOTS]
+        return self._segment.payloads[sequence % SLOTS]
 
     def fetch_newest(self, at_least: int) -> tuple[int, Bytes]:
         """A copy: the slot may be filled anew at any time, which the number in it then tells."""
         while True:
             self._generation.wait(
-                lambda: self.newest() >= at_least, self._channel.producer,
-                f"`{self._channel.name}` from number {at_least} on")
+                lambda: self.newest() >= at_least,
+                lambda: (
+                    self._channel.producer, f"`{self._channel.name}` from number {at_least} on"))
             segment = self._segment
             assert segment is not None
             sequence = segment.newest()
-            copied = segment.slots[sequence % SLOTS].copy()
+            segment.fence()
+            copied = segment.payloads[sequence % SLOTS].copy()
+            segment.fence()
             if sequence >= at_least and segment.slot_of(sequence) >= 0:
                 return sequence, copied
 

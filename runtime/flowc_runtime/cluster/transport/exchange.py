@@ -58,6 +58,7 @@ class TensorExchange:
                 len(channel.consumers)), begun)
             for channel in outgoing
         }
+        begun.outboxes = self._outboxes
         self._inboxes, self._streams = {}, []
         for peer in peers:
             theirs = [channel for channel in incoming if channel.producer == peer.task]
@@ -85,7 +86,7 @@ class TensorExchange:
             found[:] = [k for k, (inbox, number) in enumerate(keys) if inbox.ready(number)][:1]
             return bool(found)
 
-        self._generation.wait(ready, "", "a payload of any of several tasks")
+        self._generation.wait(ready, lambda: self._missing(*keys[0]))
         return found[0]
 
     def close(self) -> None:
@@ -104,12 +105,12 @@ class TensorExchange:
             found = self._generation
         return found if found.number == number and not found.over else None
 
-    def served(self, channel: str, consumer: str) -> SharedOutbox | None:
-        """A channel of this task, if it is for that consumer."""
-        outbox = self._outboxes.get(channel)
-        return outbox if outbox is not None and consumer in outbox.channel.consumers else None
-
     # ------------------------------------------------------------------------------------------
+
+    def _missing(self, inbox: Inbox, number: int) -> tuple[str, str]:
+        """The task that an inbox waits for, and what has not come of it."""
+        name, producer = next(key for key, box in self._inboxes.items() if box is inbox)
+        return producer, f"`{name}` number {number}"
 
     def _connect(
         self, me: str, peer: Peer, channels: Sequence[Incoming], generation: Generation

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from flowc_runtime.cluster.exchange import Aborted, PeerLost
 from flowc_runtime.cluster.transport.waiting import wait_until
+
+if TYPE_CHECKING:
+    from flowc_runtime.cluster.transport.boxes import SharedOutbox
+
+Missing = Callable[[], tuple[str, str]]  # whose turn it is, and what has not come; asked at the end
 
 
 class Generation:
@@ -16,6 +22,7 @@ class Generation:
     def __init__(self, number: int, patience_seconds: float):
         self.number = number
         self.over = False
+        self.outboxes: Mapping[str, SharedOutbox] = {}  # by channel; a stream serves only these
         self._patience = patience_seconds
         self.changed = threading.Condition()  # told of what happens within this process
 
@@ -28,13 +35,13 @@ class Generation:
         with self.changed:
             self.changed.notify_all()
 
-    def wait_told(self, ready: Callable[[], bool], peer: str, what: str) -> None:
+    def wait_told(self, ready: Callable[[], bool], missing: Missing) -> None:
         """As `wait`, for what a thread of this process brings about and tells."""
         with self.changed:
             found = self.changed.wait_for(lambda: self.over or ready(), self._patience)
-        self._conclude(found, peer, what)
+        self._conclude(found, missing)
 
-    def wait(self, ready: Callable[[], bool], peer: str, what: str) -> None:
+    def wait(self, ready: Callable[[], bool], missing: Missing) -> None:
         """Until `ready`; raises Aborted, or PeerLost after the generation's patience."""
         if self.over:
             raise Aborted
@@ -42,10 +49,11 @@ class Generation:
             return
         deadline = time.monotonic() + self._patience
         found = wait_until(lambda: self.over or ready(), deadline)
-        self._conclude(found, peer, what)
+        self._conclude(found, missing)
 
-    def _conclude(self, found: bool, peer: str, what: str) -> None:
+    def _conclude(self, found: bool, missing: Missing) -> None:
         if self.over:
             raise Aborted
         if not found:
+            peer, what = missing()
             raise PeerLost(peer, f"{what} of {peer} did not come within {self._patience:g} s")

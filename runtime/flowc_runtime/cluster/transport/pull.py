@@ -27,7 +27,8 @@ AGAIN_SECONDS = 0.2  # before a stream that broke is opened anew
 FINAL = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT,
          grpc.StatusCode.UNAUTHENTICATED)  # fmt: skip
 
-Ask = Callable[[bytes, int], None]  # sends a request of that kind and number
+Requests = queue.SimpleQueue[bytes | None]
+Frame = Callable[[bytes, int], bytes]  # the request of that kind and number
 
 
 class RemoteInbox:
@@ -36,17 +37,24 @@ class RemoteInbox:
     For each request there is a free slot, so no more is ever under way than there is room for.
     """
 
-    def __init__(self, channel: Incoming, ask: Ask, stream: PullStream, generation: Generation):
+    def __init__(
+        self, channel: Incoming, frame: Frame, stream: PullStream, generation: Generation
+    ):
         self.channel = channel
-        self._ask = ask
+        self._frame = frame
+        self._requests: Requests | None = None  # of the stream, once it is open
         self._stream = stream
         self._generation = generation
         self._slots = tuple(np.empty(channel.bytes, np.uint8) for _ in range(SLOTS))
+        self._payloads = tuple(slot.view() for slot in self._slots)
+        for payload in self._payloads:
+            payload.flags.writeable = False
         self._free = list(range(SLOTS))
         self._held: dict[int, int] = {}  # the slot of each number that is here
         self._asked: list[tuple[bytes, int]] = []  # without an answer so far
         self._next = 0  # the number to ask for
         self._newest = -1
+        self._released = -1
         self._filling = -1
         self._lock = threading.RLock()
 
@@ -54,8 +62,6 @@ class RemoteInbox:
         if sequence in self._held:
             return True
         with self._lock:
-            if any(number < sequence for number in self._held):
-                self.release(sequence - 1)  # the producer has left some numbers out
             self._prefetch()
         return sequence in self._held
 
@@ -64,7 +70,7 @@ class RemoteInbox:
 
     def fetch(self, sequence: int) -> Bytes:
         self._wait(lambda: self.ready(sequence), f"number {sequence}")
-        return self._slots[self._held[sequence]]
+        return self._payloads[self._held[sequence]]
 
     def fetch_newest(self, at_least: int) -> tuple[int, Bytes]:
         with self._lock:
@@ -83,7 +89,8 @@ class RemoteInbox:
             for number in [n for n in self._held if n <= sequence]:
                 self._free.append(self._held.pop(number))
             self._next = max(self._next, sequence + 1)
-            self._ask(RELEASE, sequence)
+            self._released = max(self._released, sequence)
+            self._put(RELEASE, sequence)
             self._prefetch()
 
     def _prefetch(self) -> None:
@@ -93,7 +100,11 @@ class RemoteInbox:
 
     def _send(self, kind: bytes, sequence: int) -> None:
         self._asked.append((kind, sequence))
-        self._ask(kind, sequence)
+        self._put(kind, sequence)
+
+    def _put(self, kind: bytes, sequence: int) -> None:
+        if self._requests is not None:
+            self._requests.put(self._frame(kind, sequence))
 
     def _wait(self, ready: Callable[[], bool], what: str) -> None:
         producer = self.channel.producer
@@ -101,20 +112,23 @@ class RemoteInbox:
         def found() -> bool:
             return ready() or self._stream.lost is not None
 
-        self._generation.wait_told(found, producer, f"`{self.channel.name}` {what}")
+        self._generation.wait_told(found, lambda: (producer, f"`{self.channel.name}` {what}"))
         if self._stream.lost is not None and not ready():
             raise PeerLost(producer, f"{producer} sends nothing: {self._stream.lost}")
 
     # --- for the thread of the stream ---------------------------------------------------------
 
-    def ask_again(self) -> None:
-        """The stream was opened anew: what it did not answer is asked again."""
+    def connect(self, requests: Requests) -> None:
+        """Requests go there from now on, those first that the last stream may not have taken."""
         with self._lock:
+            self._requests = requests
             if self._filling >= 0:
                 self._free.append(self._filling)
                 self._filling = -1
+            if self._released >= 0:
+                self._put(RELEASE, self._released)
             for kind, sequence in self._asked:
-                self._ask(kind, sequence)
+                self._put(kind, sequence)
 
     def begin(self, size: int) -> Bytes:
         """Where the payload goes that is about to come; BadFrame if nobody asked for it."""
@@ -125,16 +139,20 @@ class RemoteInbox:
             return self._slots[self._filling]
 
     def finish(self, sequence: int) -> None:
-        """The payload is complete."""
+        """The payload is complete; BadFrame if its number is none that was asked for."""
         with self._lock:
-            self._asked.remove(next(a for a in self._asked if a[1] <= sequence))
+            answered = next((a for a in self._asked if a[1] <= sequence), None)
+            if answered is None:
+                raise BadFrame(f"`{self.channel.name}` brings number {sequence} unasked")
+            self._asked.remove(answered)
             slot, self._filling = self._filling, -1
-            if sequence in self._held:  # two requests were answered by the same number
-                self._free.append(slot)
-            else:
-                self._held[sequence] = slot
             self._next = max(self._next, sequence + 1)
             self._newest = max(self._newest, sequence)
+            if sequence in self._held or sequence <= self._released:
+                self._free.append(slot)  # answered twice, or come too late to be needed
+                self._prefetch()
+            else:
+                self._held[sequence] = slot
         self._generation.tell()
 
 
@@ -147,16 +165,16 @@ class PullStream:
         self._channel = channel
         self._me = me
         self._generation = generation
-        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._requests: Requests = queue.SimpleQueue()
         self._call: grpc.Call | None = None
         self._thread = threading.Thread(target=self._run, name="pull", daemon=True)
 
     def add(self, incoming: Incoming) -> RemoteInbox:
-        def ask(kind: bytes, sequence: int) -> None:
-            self._requests.put(encode_request(
-                Request(kind, self._generation.number, sequence, self._me, incoming.name)))
+        def frame(kind: bytes, sequence: int) -> bytes:
+            return encode_request(
+                Request(kind, self._generation.number, sequence, self._me, incoming.name))
 
-        inbox = self.inboxes[incoming.name] = RemoteInbox(incoming, ask, self, self._generation)
+        inbox = self.inboxes[incoming.name] = RemoteInbox(incoming, frame, self, self._generation)
         return inbox
 
     def start(self) -> None:
@@ -176,14 +194,19 @@ class PullStream:
                 self._lose(str(error))
             except grpc.RpcError as error:
                 self._broken(error)
+            except ValueError:  # gRPC's word for a channel that `close` has closed meanwhile
+                if not self._generation.over:
+                    raise
 
     def _follow(self) -> None:
         """Opens the stream, and reads it until it ends."""
-        self._requests = queue.SimpleQueue()
+        requests = self._requests = queue.SimpleQueue()
         for inbox in self.inboxes.values():
-            inbox.ask_again()
+            inbox.connect(requests)
         path = f"/{SERVICE}/{METHOD}"
-        self._call = call = self._channel.stream_stream(path)(_drain(self._requests))
+        self._call = call = self._channel.stream_stream(path)(_drain(requests))
+        if self._generation.over:  # `close` came before there was a call to cancel
+            call.cancel()
         frames = iter(call)
         for frame in frames:
             _receive(frame, frames, self.inboxes)
@@ -201,7 +224,7 @@ class PullStream:
         self._generation.tell()
 
 
-def _drain(requests: queue.SimpleQueue[bytes | None]) -> Iterator[bytes]:
+def _drain(requests: Requests) -> Iterator[bytes]:
     while (frame := requests.get()) is not None:
         yield frame
 
@@ -224,4 +247,6 @@ def _receive(
         if filled == head.size:
             inbox.finish(head.sequence)
             return
-        piece = memoryview(next(frames))
+        piece = memoryview(next(frames, b""))
+        if not piece:
+            raise BadFrame("a payload that ends before its size")

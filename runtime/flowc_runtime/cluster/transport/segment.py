@@ -40,9 +40,8 @@ class Segment:
             np.frombuffer(memory, np.uint8, self.slot_bytes, start + k * aligned(self.slot_bytes))
             for k in range(SLOTS)
         )
-        # On processors that reorder writes, a lock taken and given back in between makes what
-        # was written before visible before what is written after it.
-        self._barrier = threading.Lock()
+        self.payloads = tuple(_read_only(slot) for slot in self.slots)
+        self._lock = threading.Lock()
 
     def published(self, slot: int) -> int:
         return self.words[_PUBLISHED + slot]
@@ -55,23 +54,37 @@ class Segment:
 
     def publish(self, slot: int, sequence: int, size: int) -> None:
         self.words[_SIZES + slot] = size
-        with self._barrier:
-            self.words[_PUBLISHED + slot] = sequence
+        self.fence()
+        self.words[_PUBLISHED + slot] = sequence
 
     def withdraw(self, slot: int) -> None:
         self.words[_PUBLISHED + slot] = -1
-        with self._barrier:
-            pass
+        self.fence()
 
     def release(self, consumer: int, sequence: int) -> None:
-        with self._barrier:
+        self.fence()
+        with self._lock:
             if self.words[FIRST_RELEASED + consumer] < sequence:
                 self.words[FIRST_RELEASED + consumer] = sequence
 
     def slot_of(self, sequence: int) -> int:
-        """Where a number is published now, or -1."""
+        """Where a number is published now, or -1. What is read after it is no older than that."""
         slot = sequence % SLOTS
-        return slot if self.words[_PUBLISHED + slot] == sequence else -1
+        if self.words[_PUBLISHED + slot] != sequence:
+            return -1
+        self.fence()
+        return slot
+
+    def fence(self) -> None:
+        """What was read or written before it is so for all before anything after it.
+
+        Processors other than x86 reorder reads and writes. They may move them into a locked
+        stretch from either side, but not past giving a lock back and then taking one.
+        """
+        with self._lock:
+            pass
+        with self._lock:
+            pass
 
     def newest(self) -> int:
         return max(self.words[_PUBLISHED + slot] for slot in range(SLOTS))
@@ -112,6 +125,12 @@ def attach(path: Path, slot_bytes: int, consumers: int) -> Segment | None:
     finally:
         os.close(handle)
     return Segment(memory, consumers)
+
+
+def _read_only(slot: np.ndarray) -> np.ndarray:
+    view = slot.view()
+    view.flags.writeable = False
+    return view
 
 
 def file_name(generation: int, channel: str) -> str:

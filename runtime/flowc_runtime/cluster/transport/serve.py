@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -64,7 +64,7 @@ class _Stream:
             target=self._read, args=(requests, generation), name="pulls", daemon=True)
         reader.start()
         while (found := self._next(generation)) is not None:
-            yield from self._payload(*found)
+            yield from self._payload(*found, generation)
         if self._refused is not None:
             self._context.abort(self._refused.status, str(self._refused))
         if generation.over:
@@ -107,7 +107,7 @@ class _Stream:
         generation.tell()
 
     def _take(self, request: Request, generation: Generation) -> None:
-        outbox = self._exchange.served(request.channel, request.consumer)
+        outbox = _served(generation, request)
         if outbox is None:
             raise Refused(
                 grpc.StatusCode.PERMISSION_DENIED, "no channel of that name is for that consumer")
@@ -121,28 +121,32 @@ class _Stream:
             self._pending.append(request)
             generation.changed.notify_all()
 
-    def _next(self, generation: Generation) -> tuple[Any, int] | None:
-        """A request that can be answered, as outbox and sequence number; None at the end."""
+    def _next(self, generation: Generation) -> tuple[Request, SharedOutbox, int] | None:
+        """A request that can be answered, and with which number; None at the end."""
         while True:
             with generation.changed:
                 if self._refused or self._closed or generation.over:
                     return None
                 for request in self._pending:
-                    outbox = self._exchange.served(request.channel, request.consumer)
-                    sequence = -1 if outbox is None else _available(outbox, request)
-                    if sequence >= 0:
+                    outbox = generation.outboxes[request.channel]
+                    if (sequence := _available(outbox, request)) >= 0:
                         self._pending.remove(request)
-                        return outbox, sequence
+                        return request, outbox, sequence
                 if not self._context.is_active():
                     return None
                 generation.changed.wait(LOOK_SECONDS)
 
-    def _payload(self, outbox: SharedOutbox, sequence: int) -> Iterator[bytes]:
+    def _payload(
+        self, request: Request, outbox: SharedOutbox, sequence: int, generation: Generation
+    ) -> Iterator[bytes]:
         slot, size = sequence % SLOTS, outbox.segment.size(sequence % SLOTS)
-        payload = outbox.segment.slots[slot].data[:size]
+        payload = outbox.segment.payloads[slot].data[:size]
         if outbox.channel.lossy:  # the slot may be filled anew while it is sent
             payload = memoryview(bytes(payload))
+            outbox.segment.fence()
             if outbox.segment.slot_of(sequence) < 0:
+                with generation.changed:
+                    self._pending.insert(0, request)  # a newer one answers it
                 return
         head = answer_head(outbox.channel.name, sequence, size)
         yield b"".join((head, payload[:CHUNK_BYTES]))
@@ -150,9 +154,19 @@ class _Stream:
             yield bytes(payload[start : start + CHUNK_BYTES])
 
 
+def _served(generation: Generation, request: Request) -> SharedOutbox | None:
+    """The channel of this generation that is asked for, if it is for that consumer.
+
+    A request of an earlier generation that is still under way never meets a channel of this one.
+    """
+    outbox = generation.outboxes.get(request.channel)
+    return outbox if outbox is not None and request.consumer in outbox.channel.consumers else None
+
+
 def _available(outbox: SharedOutbox, request: Request) -> int:
     """The number of a payload that answers the request, or -1."""
     published = [outbox.segment.published(slot) for slot in range(SLOTS)]
+    outbox.segment.fence()
     fitting = [number for number in published if number >= request.sequence]
     if not fitting:
         return -1

@@ -79,7 +79,7 @@ class Body:
         try:
             plan = self._plan = read_cluster_plan(command.plan)
             part = plan.part(self._me.role)
-        except (PlanError, StopIteration) as reason:
+        except (PlanError, KeyError) as reason:
             raise WorkError("task-plan", f"{me} cannot run the plan: {reason}") from reason
         self._session = Session(part.plan, command.threads or None)
         self._step, self._missing = -1, set(plan.loads(self._me.role))

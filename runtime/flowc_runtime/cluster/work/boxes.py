@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowc_runtime.cluster.exchange import Incoming, Outgoing
-from flowc_runtime.cluster.plan import Channel, ClusterPlan, TaskName, tasks_of
+from flowc_runtime.cluster.plan import Channel, ClusterPlan, TaskName
 from flowc_runtime.cluster.shards import stack_depth
 from flowc_runtime.cluster.work.table import Ranges, replicas_in, summed_whole
 from flowc_runtime.plan import ALIGNMENT_BYTES
@@ -63,10 +63,10 @@ def incoming(plan: ClusterPlan, me: TaskName, ranges: Ranges) -> tuple[Incoming,
     """The channels that others fill for the task."""
     found = []
     for channel in _used(plan, ranges):
-        for producer in tasks_of(plan):
-            if producer.role != channel.producer or producer == me:
-                continue
-            if not _produces(channel, producer, ranges):
+        if channel.consumer != me.role:
+            continue
+        for producer in _tasks(plan, channel.producer):
+            if producer == me or not _produces(channel, producer, ranges):
                 continue
             consumers = _consumers(plan, channel, producer, ranges)
             if str(me) in consumers:
@@ -96,11 +96,15 @@ def _produces(channel: Channel, task: TaskName, ranges: Ranges) -> bool:
 def _consumers(
     plan: ClusterPlan, channel: Channel, producer: TaskName, ranges: Ranges
 ) -> tuple[str, ...]:
-    everybody = [t for t in tasks_of(plan) if t.role == channel.consumer and t != producer]
+    everybody = [t for t in _tasks(plan, channel.consumer) if t != producer]
     if channel.kind == "value":
         everybody = [t for t in everybody if t.replica == producer.replica]
     working = [t for t in everybody if _takes_part(str(t), ranges)]
     return tuple(map(str, working))
+
+
+def _tasks(plan: ClusterPlan, role: str) -> list[TaskName]:
+    return [TaskName(role, replica) for replica in range(plan.part(role).replicas)]
 
 
 def _takes_part(task: str, ranges: Ranges) -> bool:
