@@ -5,7 +5,8 @@
 Each model is calibrated (its instructions are timed one by one), predicted, and then trained for
 some seconds, in one process and with --workers over as many workers and a ps of this machine.
 Calibration and training alternate, because machines drift; medians count. With --write the
-table is put between the markers of docs/explanation/predicted-time.md.
+table is put between the markers of docs/explanation/predicted-time.md, unless something else has
+kept the machine busy meanwhile.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ BEGIN, END = "<!-- predicted.py -->", "<!-- end -->"
 ROUNDS, ROUNDS_OVER = 5, 3  # of calibrating and training: in one process, over several tasks
 WARM_UP = 0.2  # of the speeds that are told
 MOST_STEPS = 1_000_000
+BUSY = 0.1  # of all cores: with more than that beside us, no figure is worth keeping
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,33 @@ def main() -> None:
     paths = sorted((ROOT / "models").glob("*.flow"))
     chosen = [p for p in paths if not given.models or p.stem in given.models]
     host = measure_host(1, None)
+    rows, busiest = list[Row](), 0.0
     with tempfile.TemporaryDirectory() as folder:
-        rows = [
-            row for path in chosen
-            for row in rows_of(path, Path(folder), given.seconds, given.workers, host)
-        ]
+        for path in chosen:
+            busiest = max(busiest, busy_beside())
+            rows += rows_of(path, Path(folder), given.seconds, given.workers, host)
     lines = list(markdown(rows))
     print("\n".join(lines))
+    print(f"other programs used up to {busiest:.0%} of the cores")
+    if given.write and busiest > BUSY:
+        raise SystemExit("the machine was not quiet: nothing is written")
     if given.write:
         write(lines, host)
+
+
+def busy_beside(seconds: float = 1.0) -> float:
+    """The share of all cores' time that others use while this process sleeps; 0 if unknown."""
+    def used() -> tuple[int, int]:
+        times = list(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]))
+        return sum(times) - times[3] - times[4], sum(times)
+
+    try:
+        busy, total = used()
+        time.sleep(seconds)
+        later = used()
+    except OSError:
+        return 0.0
+    return (later[0] - busy) / max(1, later[1] - total)
 
 
 def rows_of(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +30,7 @@ from flowc_runtime.cluster.planfile import (
     write_cluster_plan,
 )
 from flowc_runtime.plan import PlanError
+from flowc_runtime.planfile.write import digest
 
 MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.flow"))
 STRATEGIES = {
@@ -149,8 +152,6 @@ def test_an_edited_file_is_refused() -> None:
 
 @pytest.mark.parametrize("key", ["sync", "parts", "channels", "batch", "shards"])
 def test_a_file_with_anything_in_a_field_is_refused(key: str) -> None:
-    from flowc_runtime.planfile.write import digest
-
     for value in (None, -1, "x", [], {}, [[]], [{}], {"mode": []}):
         body = json.loads(write_cluster_plan(with_ps()))
         if type(body[key]) is type(value) and not value:
@@ -159,6 +160,37 @@ def test_a_file_with_anything_in_a_field_is_refused(key: str) -> None:
         del body["hash"]
         with pytest.raises(PlanError):
             read_cluster_plan(json.dumps({**body, "hash": digest(body)}))
+
+
+def accident(draw: random.Random, body: Any) -> None:
+    """One value of a file, not in the programs of its parts, becomes another."""
+    at: Any = body
+    while True:
+        key = draw.choice(sorted(at) if isinstance(at, dict) else range(len(at)))
+        inner = at[key]
+        if not isinstance(inner, (dict, list)) or not inner or key == "plan" or draw.random() < 0.2:
+            break
+        at = inner
+    values: list[Any] = [None, 0, 1, 3, 64, -1, 1 << 40, 1 << 61, "x", "ps:0", "worker", [], {}]
+    if isinstance(at, list) and draw.random() < 0.5:
+        draw.choice((at.pop, at.append))(draw.randrange(len(at)))
+    else:
+        at[key] = draw.choice(values)
+
+
+@pytest.mark.parametrize("name", ["with_ps", "in_rows", "staged"])
+def test_whatever_a_peer_sends_is_a_plan_or_a_plan_error(name: str) -> None:
+    text = write_cluster_plan({"with_ps": with_ps, "in_rows": in_rows, "staged": staged}[name]())
+    draw, refused = random.Random(11), 0
+    for _ in range(120):
+        body = json.loads(text)
+        del body["hash"]
+        accident(draw, body)
+        try:
+            read_cluster_plan(json.dumps({**body, "hash": digest(body)}))
+        except PlanError:
+            refused += 1
+    assert refused > 80
 
 
 # --- promises, each broken ------------------------------------------------------------------------
@@ -353,6 +385,19 @@ def test_a_cluster_that_does_not_suit_the_model_is_refused(
     assert [d.code for d in sink.errors] == [code]
 
 
+def test_variables_over_worker_need_no_ps() -> None:
+    sink = Sink()
+    checked = check(Source("m.flow", PLAIN + "place {\n  variables over worker\n}\n"), sink)
+    assert choose(checked.placing, 2, 1, checked.batch, 4, sink).owners == ("worker",)
+
+
+def test_a_ps_too_many_is_left_out() -> None:
+    plan = plan_of_text(PLAIN, 2, 30)
+    owners = [part for part in plan.parts if part.role.startswith("ps:")]
+    assert 1 < len(owners) < 30
+    assert all(part.owns for part in owners)
+
+
 def test_stages_need_a_multiple_of_as_many_workers() -> None:
     sink = Sink()
     checked = check(Source("m.flow", STAGED), sink)
@@ -368,3 +413,26 @@ def test_a_stage_without_anything_is_told_at_its_line() -> None:
     with pytest.raises(Stop):
         cluster_plan_of(checked, sink, Options(), lambda *_: None, strategy)
     assert [(d.code, d.label and d.label.span.line) for d in sink.errors] == [("empty-stage", 18)]
+
+
+def test_a_range_in_the_place_section_stands_for_all_names_between() -> None:
+    text = """
+model m {
+  input x: f32[batch, 4]
+  stem = dense(x, 8)
+  middle = relu(stem)
+  repeat 12 as tower {
+    middle = dense(middle, 8)
+  }
+  tail = dense(middle, 1)
+  loss = mean(tail)
+}
+place {
+  stage on worker:0 { stem..middle, tower.0..tower.9 }
+  stage on worker:1 { tower.10.., tail.. }
+}
+"""
+    first, second = check(Source("m.flow", text), Sink()).placing.stages
+    assert [p.first for p in first.patterns] == [
+        "stem", "middle", *(f"tower.{k}" for k in range(10))]
+    assert [p.first for p in second.patterns] == ["tower.10", "tower.11", "tail"]

@@ -60,17 +60,19 @@ def place_section(tree: t.Tree, sink: Sink) -> t.Place | None:
 
 def lower_place(world: World, paths: Iterable[str]) -> Placing:
     """The section's wishes; mistakes go to the world's sink."""
-    check_place(world, paths)
+    known = sorted(paths)
+    check_place(world, known)
     if world.place is None:
         return Placing()
-    return _Wishes(world).of(world.place)
+    return _Wishes(world, known).of(world.place)
 
 
 class _Wishes:
     """Reads the statements one by one; what is said twice is a mistake."""
 
-    def __init__(self, world: World):
+    def __init__(self, world: World, paths: Sequence[str]):
         self._world = world
+        self._paths = paths
         self._first: dict[str, Span] = {}
 
     def of(self, place: t.Place) -> Placing:
@@ -91,10 +93,10 @@ class _Wishes:
                     self._role(over, ("ps",))
                     if axis.value != 0:
                         self._report(errors.only_rows(axis))
-                    split.append(pattern)
+                    split += self._each((pattern,))
                 case t.Stage(device=device, patterns=patterns):
                     self._once(f"stage on {device.value}", statement.span)
-                    stages.append(StagePin(device.value, patterns, statement.span))
+                    stages.append(StagePin(device.value, self._each(patterns), statement.span))
                 case t.Pipeline(settings=settings):
                     self._once("pipeline", statement.span)
                     microbatches = self._microbatches(settings)
@@ -115,6 +117,31 @@ class _Wishes:
         if key in self._first:
             self._report(errors.placed_twice(key, span, self._first[key]))
         self._first.setdefault(key, span)
+
+    def _each(self, patterns: Sequence[t.Pattern]) -> tuple[t.Pattern, ...]:
+        """The patterns, with those that a range stands for in its place."""
+        found: list[t.Pattern] = []
+        for pattern in patterns:
+            names = self._between(pattern)
+            if not names:
+                self._report(errors.range_of_nothing(pattern.span))
+            found += [t.Pattern(pattern.span, name, None) for name in names]
+        return tuple(found)
+
+    def _between(self, pattern: t.Pattern) -> list[str]:
+        """`body..head`: names that the model binds, in its order; `tower.0..tower.3`: by number."""
+        if pattern.last is None:
+            return [pattern.first]
+        parent = pattern.first.rpartition(".")[0]
+        if parent or self._world.model is None:
+            inside = (p for p in _with_prefixes(self._paths) if p.rpartition(".")[0] == parent)
+            names = sorted(inside, key=lambda name: (len(name), name))
+        else:
+            names = bindings(self._world.model)
+        if not {pattern.first, pattern.last or pattern.first} <= set(names):
+            return [pattern.first]  # of which was complained already
+        last = names.index(pattern.last) if pattern.last else len(names) - 1
+        return names[names.index(pattern.first) : last + 1]
 
     def _role(self, name: t.Name, known: Sequence[str]) -> str | None:
         if name.text in known:
@@ -209,19 +236,19 @@ def _with_prefixes(known: Sequence[str]) -> list[str]:
     return sorted({".".join(p[:n]) for p in parts for n in range(1, len(p) + 1)})
 
 
-def bindings(model: t.Model) -> set[str]:
-    """The names that the model's own statements bind."""
-    names: set[str] = set()
-    pending: list[t.Statement] = list(model.body)
+def bindings(model: t.Model) -> list[str]:
+    """The names that the model's own statements bind, in order of their first."""
+    names: list[str] = []
+    pending: list[t.Statement] = list(reversed(model.body))
     while pending:
         match pending.pop():
             case t.Bind(targets=targets):
-                names.update(name.text for name in targets)
+                names += [name.text for name in targets]
             case t.Layer(name=name) | t.Param(name=name) | t.Input(name=name):
-                names.add(name.text)
+                names.append(name.text)
             case t.Repeat(index=index, body=body):
-                names.update([index.text] if index else [])
-                pending.extend(body)
+                names += [index.text] if index else []
+                pending.extend(reversed(body))
             case t.If(then=then, orelse=orelse):
-                pending.extend((*then, *orelse))
-    return names
+                pending.extend(reversed((*then, *orelse)))
+    return list(dict.fromkeys(names))

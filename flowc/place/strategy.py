@@ -45,10 +45,11 @@ def choose(
     """The strategy for a cluster of so many tasks; what cannot be is told to the sink, then Stop.
 
     `sync` is what the command line asks for; it goes before the text, which goes before the
-    default: through ps where there are some, else all_reduce.
+    default: through ps where there are some and the text does not put the variables on the
+    workers, else all_reduce.
     """
     asked = sync or placing.sync
-    chosen = asked or Sync("sync" if ps else "all_reduce")
+    chosen = asked or Sync("sync" if ps and placing.owner != "worker" else "all_reduce")
     stages = max(1, len(placing.stages))
     problem = _impossible(chosen, placing, workers, ps, stages)
     replicas = max(1, workers // stages)

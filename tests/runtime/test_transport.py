@@ -261,32 +261,32 @@ def released(pair: Pair) -> int:
 
 
 def test_what_is_released_while_the_stream_is_broken_is_released_once_it_is_back() -> None:
-    with serving(False) as b, ThreadPoolExecutor(16) as threads:
-        a = TensorExchange("", shared_memory=False)
-        server, port = answering(a, threads, 0)
-        a.address = f"127.0.0.1:{port}"
+    a = TensorExchange("", shared_memory=False)
+    with serving(False) as b:
         pair = Pair(a, b)
-        pair.open()
-        pair.send(0)
-        pair.send(1)
-        while pair.inbox.newest() < 1:
-            pair.inbox.ready(0)
-        server.stop(None).wait()
+        with answering(a):
+            pair.open(patience=5.0)
+            pair.send(0)
+            pair.send(1)
+            while pair.inbox.newest() < 1:
+                pair.inbox.ready(0)
         pair.inbox.release(1)
-        server, _ = answering(a, threads, port)
-        a.outbox("c").slot(2)
-        a.close()
-        server.stop(None).wait()
+        with answering(a):
+            a.outbox("c").slot(2)
+            a.close()
 
 
-def answering(
-    exchange: TensorExchange, threads: ThreadPoolExecutor, port: int
-) -> tuple[grpc.Server, int]:
-    """A server of the exchange at that port, 0 for any."""
-    server = grpc.server(threads, handlers=(pull_handler(exchange),), options=SERVER_OPTIONS)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+@contextmanager
+def answering(exchange: TensorExchange) -> Iterator[None]:
+    """A server at the address of the exchange, or at a new one."""
+    server = grpc.server(ThreadPoolExecutor(8), (pull_handler(exchange),), options=SERVER_OPTIONS)
+    port = server.add_insecure_port(exchange.address or "127.0.0.1:0")
+    exchange.address = f"127.0.0.1:{port}"
     server.start()
-    return server, port
+    try:
+        yield
+    finally:
+        server.stop(None).wait()
 
 
 def test_a_payload_is_read_only(pair: Pair) -> None:

@@ -196,6 +196,13 @@ def place_names_nothing(span: Span, pattern: str, known: Sequence[str]) -> Diagn
     )
 
 
+def range_of_nothing(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "out-of-range", "the range holds nothing: its end comes before its begin", Label(span),
+        help="the order is that in which the model binds the names",
+    )
+
+
 def only_a_place(span: Span) -> Diagnostic:
     return Diagnostic(
         "misplaced", "a file for --place holds one place section, and nothing else", Label(span),
