@@ -436,3 +436,31 @@ place {
     assert [p.first for p in first.patterns] == [
         "stem", "middle", *(f"tower.{k}" for k in range(10))]
     assert [p.first for p in second.patterns] == ["tower.10", "tower.11", "tail"]
+
+
+@pytest.mark.parametrize(
+    ("place", "model", "owners"),
+    [
+        ("all_reduce", "lenet", ["worker"]),
+        ("ps", "lenet", ["ps:0", "ps:1"]),
+        ("backup", "fashion_mlp", ["ps:0", "ps:1"]),
+        ("tables", "recommender", ["ps:0", "ps:1"]),
+    ],
+)
+def test_the_places_that_are_shipped_suit_their_models(
+    place: str, model: str, owners: list[str]
+) -> None:
+    folder, sink = MODELS[0].parent, Sink()
+    section = read_source(folder / "places" / f"{place}.flow", sink)
+    source = read_source(folder / f"{model}.flow", sink)
+    assert section is not None and source is not None
+    options = Options(place=section)
+    checked = check(source, sink, options)
+    strategy = choose(checked.placing, 2, 2, checked.batch, 2, sink)
+    plan = cluster_plan_of(checked, sink, options, lambda *_: None, strategy)[1]
+    assert [part.role for part in plan.parts if part.owns] == owners
+
+
+def test_every_place_that_is_shipped_is_tried() -> None:
+    shipped = {path.stem for path in (MODELS[0].parent / "places").glob("*.flow")}
+    assert shipped == {"all_reduce", "ps", "backup", "tables"}

@@ -128,14 +128,16 @@ def typed_commands() -> Iterator[Typed]:
 def test_every_command_that_a_page_types_exists_with_its_options(typed: Typed) -> None:
     command: click.Command = flowc
     words = list(typed.words)
-    context = click.Context(command, info_name="flowc")
+    context = click.Context(command, info_name="flowc", **command.context_settings)
     while isinstance(command, click.Group):
         _, words, _ = command.make_parser(context).parse_args(words)
         if not words:
             return
         _, found, words = command.resolve_command(context, words)
         assert found is not None
-        command, context = found, click.Context(found, info_name=found.name, parent=context)
+        context = click.Context(
+            found, info_name=found.name, parent=context, **found.context_settings)
+        command = found
     if ">" in words:
         words = words[: words.index(">")]
     command.make_parser(context).parse_args(words)

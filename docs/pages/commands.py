@@ -12,7 +12,7 @@ from pages.markdown import Lines, page, table
 
 
 def commands() -> str:
-    context = click.Context(command_line, info_name="flowc")
+    context = click.Context(command_line, info_name="flowc", **command_line.context_settings)
     intro = [
         f"{command_line.help}",
         "",
@@ -30,7 +30,7 @@ def _all_commands(group: click.Group, context: click.Context) -> Iterator[Lines]
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, info_name=name, parent=context)
+        inner = click.Context(command, info_name=name, parent=context, **command.context_settings)
         yield _command(command, inner)
         if isinstance(command, click.Group):
             yield from _all_commands(command, inner)

@@ -38,7 +38,8 @@ MODEL_SECONDS = 10.0
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
               help="Keep it there, not with those that `flowc plan` finds.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Forget what was measured before.")
-@click.option("--neighbour", is_flag=True, hidden=True)
+@click.option("--neighbour", is_flag=True, hidden=True,
+              help="Only keep a core busy, for a measurement beside it.")  # fmt: skip
 @allow_option
 @json_option
 def calibrate(
