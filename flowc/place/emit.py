@@ -57,8 +57,7 @@ def make_cluster_plan(
 ) -> ClusterPlan:
     """Gives every node its role, partitions both halves, and plans each role's part."""
     workers, homes = strategy.workers, _homes(halves, strategy)
-    default = {id: workers[0] for id in range(len(halves.gradient.nodes))}
-    gradients = partition(halves.gradient, halves.stage_of or default, "shard")
+    gradients = partition(halves.gradient, _gradient_roles(halves, strategy), "shard")
     roles = update_roles(halves.update, homes, strategy.owners[0])
     updates = partition(halves.update, roles, "step")
     graphs: dict[str, dict[str, Graph]] = {role: {} for role in (*workers, *strategy.owners)}
@@ -72,16 +71,17 @@ def make_cluster_plan(
         role: make_plan(model, source_hash, programs, sizes, settings, role, in_order=cut)
         for role, programs in graphs.items() if programs  # a ps too many owns nothing
     }
+    values = _value_channels(gradients.crossings)
     channels = [
-        *_value_channels(gradients.crossings),
+        *values,
         *_variable_channels(plans, homes),
         *_gradient_channels(plans, homes),
-        *_value_channels(updates.crossings),
+        *_value_channels(updates.crossings, len(values)),
     ]
     if not strategy.ps and strategy.replicas > 1:
         channels += [
             replace(c, name=c.name.replace("gradients", "means"), kind="means")
-            for c in channels if c.kind == "gradients"
+            for c in channels if c.kind == "gradients" and c.producer == c.consumer
         ]
     parts = tuple(_part(role, plan, channels, strategy) for role, plan in plans.items())
     made = ClusterPlan(
@@ -106,6 +106,16 @@ def make_alone_plan(plan: Plan, batch: int, shards: int) -> ClusterPlan:
     return made
 
 
+def _gradient_roles(halves: Halves, strategy: Strategy) -> Mapping[int, str]:
+    """Where each node of the gradient half runs. What a ps owns, all who read it get from there."""
+    if not halves.stage_of:
+        return {id: strategy.workers[0] for id in range(len(halves.gradient.nodes))}
+    return {
+        id: role for id, role in halves.stage_of.items()
+        if not (strategy.ps and halves.gradient.nodes[id].op == "variable")
+    }
+
+
 def _homes(halves: Halves, strategy: Strategy) -> dict[str, str]:
     """The owner of each variable: a ps, or the only role, or the stage that uses it."""
     if strategy.ps or strategy.stages == 1:
@@ -121,11 +131,11 @@ def _homes(halves: Halves, strategy: Strategy) -> dict[str, str]:
 # --- channels ---------------------------------------------------------------------------------
 
 
-def _value_channels(crossings: Sequence[Crossing]) -> list[Channel]:
-    """Values that go the same way one after the other go together."""
+def _value_channels(crossings: Sequence[Crossing], first: int = 0) -> list[Channel]:
+    """Values that go the same way one after the other go together. They count from `first`."""
     channels = []
     runs = groupby(crossings, key=lambda c: (c.producer, c.consumer))
-    for number, ((producer, consumer), run) in enumerate(runs):
+    for number, ((producer, consumer), run) in enumerate(runs, first):
         tensors = [(c.name, c.type) for c in run]
         name = f"values.{producer}-{consumer}.{number}"
         channels.append(_channel(name, "value", producer, consumer, tensors))

@@ -36,6 +36,7 @@ def check_ends(plan: ClusterPlan) -> None:
         for program, stops in part.stops.items():
             places = [stop.position for stop in stops]
             need(places == sorted(places), "out-of-order", f"`{part.role}` in its {program}")
+        _check_fresh(plan, part, ends[part.role])
 
 
 class _Ends:
@@ -128,6 +129,20 @@ def _check_channel(channel: Channel, producer: _Ends, consumer: _Ends) -> None:
     read = min((uses.read(b) for b in taken if b is not None), default=receive.position)
     need(receive.position <= read, "received-too-late",
          f"`{name}` is received at {receive.position}, and read from {read} on")
+
+
+def _check_fresh(plan: ClusterPlan, part: Part, ends: _Ends) -> None:
+    """What is sent of a variable that is received itself is its new value."""
+    coming = [plan.channel(stop.channel) for stop in reversed(part.stops.get(GRADIENT, ()))]
+    later: list[Buffer] = []
+    for channel in coming:
+        if channel.consumer == part.role and channel.kind == "variables":
+            later += [b for b in _taken(ends, channel, GRADIENT) if b is not None]
+        elif channel.producer == part.role:
+            for made in _made(ends, channel, GRADIENT):
+                if made is not None and made.space == "variables":
+                    need(not any(made.meets(b) for b in later), "sent-too-early",
+                         f"`{channel.name[:80]}` is sent before what is in it is received")
 
 
 def _halves(channel: Channel) -> tuple[tuple[str, str], ...]:
