@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import signal
 import time
 from collections.abc import Callable
@@ -24,7 +23,6 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 RUNS = 20
 STEPS = 1200
 FROZEN_SECONDS = 20.0
-SILENT = re.compile(r"has not answered for (?P<seconds>[\d.]+) s")
 WAYS = (("--local", "2"), ("--local", "2", "--ps", "2"), ("--local", "2", "--sync", "all_reduce"),
         ("--local", "3"))  # fmt: skip
 
@@ -39,7 +37,6 @@ class Figures:
 
     stalls: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
-    detected: list[float] = field(default_factory=list)
 
     def add(self, run: Training, at: float) -> None:
         """What became of a fault at that time."""
@@ -51,13 +48,10 @@ class Figures:
         self.stalls.append(told[0] - at)
         after = [at, *(when for when in run.times if when > at)]
         self.gaps.append(max(b - a for a, b in pairwise(after)))
-        found = [SILENT.search(warning["message"]) for warning in run.warnings]
-        self.detected += [float(match["seconds"]) for match in found if match]
 
     def print(self, what: str, runs: int) -> None:
         said = [f"\n{what}: {runs} of {runs} runs with the undisturbed weights"]
-        for name, seconds in (("stall", self.stalls), ("longest gap", self.gaps),
-                              ("detected after", self.detected)):  # fmt: skip
+        for name, seconds in (("stall", self.stalls), ("longest gap", self.gaps)):
             if seconds:
                 said.append(f"{name} p50 {median(seconds):.2f} s, max {max(seconds):.2f} s")
         print("; ".join(said), flush=True)
@@ -130,8 +124,8 @@ def test_a_frozen_task_changes_no_bit(tmp_path: Path, undisturbed: str, victim: 
             figures.add(run, at)
             ended(run)
     figures.print(f"SIGSTOP of a {victim}", RUNS)
-    assert figures.detected  # a run that ends before the silence is noticed tells of none
-    assert max(figures.detected) <= 5.0
+    # It was detected before the training went on: by missing beats, or by gRPC's missing pings.
+    assert max(figures.stalls) <= 5.0
 
 
 def test_a_frozen_coordinator_changes_no_bit(tmp_path: Path, undisturbed: str) -> None:

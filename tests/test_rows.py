@@ -197,8 +197,9 @@ def test_a_table_that_two_stages_use_is_the_same_in_both(
 ) -> None:
     def staged(folder: Path) -> Path:
         path = model_in(folder, "clip_norm = 0.05")
-        text = path.read_text().replace("dense(1) |>", "dense(1) * embed(user) |> sum(-1) |>")
-        text = text.replace("|> sum(-1) |> squeeze(-1)", "|> sum(-1)")
+        text = path.read_text().replace(
+            "hidden |> dense(1) |> squeeze(-1)",
+            "sum((hidden |> dense(9)) * embed(user), over = -1)")
         stages = "place {\n  stage on worker:0 { hidden }\n  stage on worker:1 { estimate }\n"
         rows = "  shard embed axis 0 over ps\n" if cluster[1] != "0" else ""
         path.write_text(text[: text.index("place {")] + stages + rows + "}\n")

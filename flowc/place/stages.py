@@ -42,6 +42,7 @@ def stages_of(graph: Graph, pins: Sequence[StagePin], sink: Sink) -> dict[int, s
         found = [stages[r.node] for r in node.operands if r.node in stages]
         if found:
             stages[node.id] = _latest(found, node.id in backward)
+    _place_lookups(graph, stages)
     _place_variables(graph, stages)
     return {id: names[k] for id, k in stages.items()}
 
@@ -71,12 +72,30 @@ def _covers(pattern: t.Pattern, path: str) -> bool:
     return covers(pattern, path)
 
 
+def _place_lookups(graph: Graph, stages: dict[int, int]) -> None:
+    """What comes of variables that no pattern names alone runs where it is used earliest."""
+    of_variables: set[int] = set()
+    users: dict[int, list[int]] = {}
+    for node in graph.nodes:
+        operands = {ref.node for ref in node.operands}
+        if node.op == "variable" or (node.id not in stages and operands & of_variables):
+            of_variables.add(node.id)
+        for id in operands:
+            users.setdefault(id, []).append(node.id)
+    for id in sorted(of_variables, reverse=True):
+        if id not in stages and graph.nodes[id].op != "variable":
+            stages[id] = min((stages[u] for u in users.get(id, ()) if u in stages), default=0)
+
+
 def _place_variables(graph: Graph, stages: dict[int, int]) -> None:
     """A variable that no pattern names lies where it is used first."""
     for node in graph.nodes:
         for ref in node.operands:
             if graph.nodes[ref.node].op == "variable" and node.id in stages:
                 stages.setdefault(ref.node, stages[node.id])
+    for node in graph.nodes:
+        if node.op == "variable":
+            stages.setdefault(node.id, 0)
 
 
 def _empty_stage(pin: StagePin) -> Diagnostic:
