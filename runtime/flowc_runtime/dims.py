@@ -149,6 +149,8 @@ def parse_dim(text: str) -> Dim:
 
 
 def _terms(dim: Dim) -> tuple[Term, ...]:
+    if isinstance(dim, float):
+        raise TypeError("a dimension is exact: it takes whole numbers only")
     return dim.terms if isinstance(dim, Poly) else (((), dim),)
 
 
