@@ -50,7 +50,8 @@ class Layout:
         if any(t not in ready for t in self.tasks if t not in self.replica_of):
             return None
         whole = [r for r in self._replicas() if all(t in ready for t in self._of(r))]
-        whole = whole[: self.shards]
+        if not self.everyone_all:
+            whole = whole[: self.shards]
         if len(whole) < self.least:
             return None
         dealt = [(0, self.shards)] * len(whole) if self.everyone_all else assign(
