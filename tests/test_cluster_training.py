@@ -29,7 +29,7 @@ WAYS = {
     "two workers without ps": ("--local", "2", "--sync", "all_reduce"),
     "three workers": ("--local", "3"),
 }
-LONG = 1200  # steps: more than are done before a test has got hold of a task
+LONG = 800  # steps: more than are done before a test has got hold of a task
 
 
 @pytest.fixture(scope="module")
