@@ -668,3 +668,9 @@ def test_generations_only_grow(layout: Layout) -> None:
         play.lose(task)
     generations = [c.generation for _, c in play.commands if isinstance(c, Configure)]
     assert generations == sorted(generations)
+
+
+def test_where_each_computes_whole_batches_the_number_of_shards_leaves_nobody_out() -> None:
+    layout = replace(PS, shards=1, everyone_all=True)
+    members = layout.members({*WORKERS, "ps:0"})
+    assert members == {**dict.fromkeys(WORKERS, (0, 1)), "ps:0": (0, 0)}
