@@ -40,6 +40,7 @@ def test_an_asynchronous_step_applies_one_gradient(tmp_path: Path) -> None:
     model = small_model(tmp_path, STEPS, STEPS)
     with training(model, "--local", "2", "--sync", "async(4)") as run:
         workers = counted(run)
+    assert sorted(workers) == ["worker:0", "worker:1"]
     assert sum(w["applied"] for w in workers.values()) == STEPS
     assert all(w["applied"] and not w["dropped"] for w in workers.values())
     assert all(w["staleness"] <= 2 * 4 + 1 for w in workers.values())
