@@ -69,9 +69,11 @@ def test_a_task_that_is_killed_changes_nothing(
         os.kill(run.tasks()[victim], signal.SIGKILL)
         end = run.end()
         assert end["weights_sha256"] == long_alone
-        warning = run.warnings[0]
-        assert warning["code"] in ("task-restarted", "task-left-out")
-        assert warning["message"].startswith(f"{victim} died (killed by SIGKILL) after step")
+        # A slow machine may also be told for whom the beginning waits.
+        losses = [w for w in run.warnings if w["code"] in ("task-restarted", "task-left-out")]
+        assert losses, run.warnings
+        died = f"{victim} died (killed by SIGKILL) after step"
+        assert losses[0]["message"].startswith(died)
 
 
 def test_a_training_listens_on_loopback_alone_and_leaves_nothing(tmp_path: Path) -> None:

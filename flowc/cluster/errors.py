@@ -273,9 +273,9 @@ TLS_OR_INSECURE = (
     "security: {tls: certs/} with certificates of `flowc cluster cert certs/`,\n"
     "or security: {insecure: true} on a network that you trust"
 )
-TLS_OR_INSECURE_FLAGS = (
-    "--tls DIR with certificates of `flowc cluster cert`,\n"
-    "or --insecure on a network that you trust"
+IN_A_CLUSTER_FILE = (
+    "TF_CONFIG cannot say so: write a cluster file for these hosts, with\n"
+    "security: {tls: certs/}, or {insecure: true} on a network that you trust"
 )
 
 
