@@ -117,7 +117,7 @@ def _check(config: Filled, security: Security, sink: Sink) -> None:
     if exposed and security.tls is None and not security.insecure:
         address, given = exposed[0]
         sink.report(errors.exposed(
-            given.key.span, address, (), errors.TLS_OR_INSECURE_FLAGS))
+            given.key.span, address, (), errors.IN_A_CLUSTER_FILE))
 
 
 def _cluster(given: Filled, security: Security) -> Cluster:
