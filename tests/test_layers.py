@@ -38,6 +38,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.data": ("flowc_runtime.dims", "flowc_runtime.types"),
     "flowc_runtime.events": (),
     "flowc_runtime.threads": (),
+    "flowc_runtime.cores": (),
     "flowc_runtime.memory": (*TARGET, "flowc_runtime.plan"),
     "flowc_runtime.device": (*TARGET, "flowc_runtime.plan", "flowc_runtime.memory"),
     "flowc_runtime.blocking": (*TARGET, "flowc_runtime.plan", "flowc_runtime.expression"),
@@ -58,6 +59,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.calibrate": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking",
         "flowc_runtime.device", "flowc_runtime.executor", "flowc_runtime.threads",
+        "flowc_runtime.cores",
         "flowc_runtime.data", "flowc_runtime.events", "flowc_runtime.training"),
     # the cluster: its nouns, then the rooms that do something with them
     "flowc_runtime.cluster": (*TARGET, "flowc_runtime.plan"),
@@ -68,8 +70,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.cluster.memory": (*CLUSTER, *STEP_TABLE),
     "flowc_runtime.cluster.planfile": (
         *TARGET, *CLUSTER, *STEP_TABLE, "flowc_runtime.planfile"),
-    "flowc_runtime.cluster.control": ("flowc_runtime.cluster",),
-    "flowc_runtime.cluster.transport": ("flowc_runtime.cluster", "flowc_runtime.cluster.control"),
+    "flowc_runtime.cluster.control": ("flowc_runtime.cluster", "flowc_runtime.cores"),
+    "flowc_runtime.cluster.transport": (
+        "flowc_runtime.cluster", "flowc_runtime.cluster.control", "flowc_runtime.cores"),
     "flowc_runtime.cluster.worker": (
         "flowc_runtime.cluster", "flowc_runtime.cluster.control",
         "flowc_runtime.cluster.transport", "flowc_runtime.cluster.task",
@@ -116,7 +119,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking"),
     "flowc.predict": (
         *TARGET, *CLUSTER, *STEP_TABLE, "flowc.costs", "flowc_runtime.cluster.transport"),
-    "flowc.cluster": (*NOUNS, "flowc_runtime.cluster", "flowc_runtime.cluster.control"),
+    "flowc.cluster": (
+        *NOUNS, "flowc_runtime.cluster", "flowc_runtime.cluster.control", "flowc_runtime.cores"),
     "flowc.driver": (*NOUNS, *TARGET, *COMPILER, *CLUSTER),
     # what stands around the compiler
     "flowc.jobs": ("flowc", "flowc_runtime"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowc import __version__
+from flowc_runtime.cores import usable_cores
 
 Level = Literal["OK", "INFO", "WARN", "FAIL"]
 
@@ -69,9 +70,8 @@ def blas() -> Finding:
 
 
 def cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limit = os.environ.get("OMP_NUM_THREADS")
-    text = f"{usable} usable ({platform.machine()})"
+    text = f"{usable_cores()} usable ({platform.machine()})"
     return Finding("OK", "cores", f"{text}, OMP_NUM_THREADS={limit}" if limit else text)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from flowc.cluster.address import is_loopback
 from flowc_runtime.cluster.plan import Sync, TaskName
+from flowc_runtime.cores import usable_cores
 
 Start = Literal["local", "ssh", "none", "ray"]
 Role = Literal["worker", "ps"]
@@ -186,6 +187,5 @@ def on_ray(workers: int, ps: int, address: str, insecure: bool = False) -> Clust
 
 def this_cpu() -> Device:
     """What this process may use of this machine."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return Device("cpu:0", usable or 1, memory)
+    return Device("cpu:0", usable_cores(), memory)

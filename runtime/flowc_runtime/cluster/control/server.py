@@ -19,6 +19,7 @@ from flowc_runtime.cluster.control.conversation import Conversation
 from flowc_runtime.cluster.errors import ClusterError
 from flowc_runtime.cluster.grpc_options import SERVER_OPTIONS, STREAMS_MAX
 from flowc_runtime.cluster.messages import PROTOCOL, Hello, Welcome
+from flowc_runtime.cores import usable_cores
 
 if TYPE_CHECKING:
     from flowc_runtime.cluster.control.credentials import Credentials
@@ -90,9 +91,9 @@ class ControlService:
 def welcome(token: str) -> Welcome:
     """Who this task is."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Welcome(
-        PROTOCOL, FLOWC, socket.gethostname(), os.getpid(), cores or 1, memory, time.time(), token)
+        PROTOCOL, FLOWC, socket.gethostname(), os.getpid(), usable_cores(), memory, time.time(),
+        token)
 
 
 def start_server(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flowc_runtime.cluster.exchange import SLOTS, Bytes, Incoming, Outgoing
+from flowc_runtime.cluster.transport.bell import Bell
 from flowc_runtime.cluster.transport.generation import Generation
 from flowc_runtime.cluster.transport.segment import Segment, attach
 
@@ -23,13 +24,19 @@ class SharedOutbox:
         self._generation.wait(
             lambda: not self._reading(before),
             lambda: (
-                self._reading(before)[0], f"the release of `{self.channel.name}` number {before}"))
+                self._reading(before)[0], f"the release of `{self.channel.name}` number {before}"),
+            lambda: self._given_back(before))
         segment.withdraw(place)
         return segment.slots[place]
 
     def publish(self, sequence: int, size: int) -> None:
         self.segment.publish(sequence % SLOTS, sequence, size)
         self._generation.tell()
+
+    def _given_back(self, number: int) -> Bell | None:
+        """What rings when one of those who read that number releases it."""
+        reading, bells = self._reading(number), self.segment.given_back
+        return bells[self.channel.consumers.index(reading[0])] if reading else None
 
     def _reading(self, number: int) -> list[str]:
         """Who has not released that number."""
@@ -63,7 +70,8 @@ class SharedInbox:
     def fetch(self, sequence: int) -> Bytes:
         self._generation.wait(
             lambda: self.ready(sequence),
-            lambda: (self._channel.producer, f"`{self._channel.name}` number {sequence}"))
+            lambda: (self._channel.producer, f"`{self._channel.name}` number {sequence}"),
+            lambda: None if self._segment is None else self._segment.filled[sequence % SLOTS])
         assert self._segment is not None
         return self._segment.payloads[sequence % SLOTS]
 

@@ -11,6 +11,7 @@ from flowc_runtime.cluster.transport.boxes import SharedInbox, SharedOutbox
 from flowc_runtime.cluster.transport.folder import Folder, find
 from flowc_runtime.cluster.transport.generation import Generation
 from flowc_runtime.cluster.transport.segment import create, file_name
+from flowc_runtime.cores import usable_cores
 
 if TYPE_CHECKING:
     import grpc
@@ -51,7 +52,7 @@ class TensorExchange:
     ) -> None:
         self.abort()
         self._folder.clear()
-        begun = Generation(generation, patience_seconds)
+        begun = Generation(generation, patience_seconds, self._crowded(peers))
         self._outboxes = {
             channel.name: SharedOutbox(channel, create(
                 self._folder.path / file_name(generation, channel.name), channel.bytes,
@@ -106,6 +107,11 @@ class TensorExchange:
         return found if found.number == number and not found.over else None
 
     # ------------------------------------------------------------------------------------------
+
+    def _crowded(self, peers: Sequence[Peer]) -> bool:
+        """Whether the tasks on this machine are more than its cores."""
+        near = sum(find(peer.token) is not None for peer in peers) if self._shared_memory else 0
+        return 1 + near > usable_cores()
 
     def _missing(self, inbox: Inbox, number: int) -> tuple[str, str]:
         """The task that an inbox waits for, and what has not come of it."""

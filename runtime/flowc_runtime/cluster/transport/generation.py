@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from flowc_runtime.cluster.exchange import Aborted, PeerLost
-from flowc_runtime.cluster.transport.waiting import wait_until
+from flowc_runtime.cluster.transport.waiting import Rung, wait_until
 
 if TYPE_CHECKING:
     from flowc_runtime.cluster.transport.boxes import SharedOutbox
@@ -17,13 +17,17 @@ Missing = Callable[[], tuple[str, str]]  # whose turn it is, and what has not co
 
 
 class Generation:
-    """`number` is part of every key; after `end` whatever waits raises Aborted."""
+    """`number` is part of every key; after `end` whatever waits raises Aborted.
 
-    def __init__(self, number: int, patience_seconds: float):
+    `crowded`: there are more tasks on this machine than cores.
+    """
+
+    def __init__(self, number: int, patience_seconds: float, crowded: bool = False):
         self.number = number
         self.over = False
         self.outboxes: Mapping[str, SharedOutbox] = {}  # by channel; a stream serves only these
         self._patience = patience_seconds
+        self._crowded = crowded
         self.changed = threading.Condition()  # told of what happens within this process
 
     def end(self) -> None:
@@ -41,14 +45,19 @@ class Generation:
             found = self.changed.wait_for(lambda: self.over or ready(), self._patience)
         self._conclude(found, missing)
 
-    def wait(self, ready: Callable[[], bool], missing: Missing) -> None:
-        """Until `ready`; raises Aborted, or PeerLost after the generation's patience."""
+    def wait(
+        self, ready: Callable[[], bool], missing: Missing, bell: Rung = lambda: None
+    ) -> None:
+        """Until `ready`; raises Aborted, or PeerLost after the generation's patience.
+
+        `bell` says what rings, if anything, when that which is missing comes.
+        """
         if self.over:
             raise Aborted
         if ready():
             return
         deadline = time.monotonic() + self._patience
-        found = wait_until(lambda: self.over or ready(), deadline)
+        found = wait_until(lambda: self.over or ready(), deadline, bell, self._crowded)
         self._conclude(found, missing)
 
     def _conclude(self, found: bool, missing: Missing) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from flowc_runtime.cluster.exchange import SLOTS
+from flowc_runtime.cluster.transport.bell import Bell
 
 PAGE_BYTES = 4096
 LINE_BYTES = 64
@@ -29,7 +30,10 @@ _PUBLISHED, _SIZES = 1, 3
 
 
 class Segment:
-    """The words and slots, mapped. Consumers are numbered in the producer's order."""
+    """The words and slots, mapped. Consumers are numbered in the producer's order.
+
+    `filled` ring when something is published in a slot, `given_back` when a consumer releases.
+    """
 
     def __init__(self, memory: mmap.mmap, consumers: int):
         words = np.frombuffer(memory, np.int64, FIRST_RELEASED + consumers)
@@ -42,6 +46,9 @@ class Segment:
         )
         self.payloads = tuple(_read_only(slot) for slot in self.slots)
         self._lock = threading.Lock()
+        first = words.ctypes.data
+        self.filled = tuple(Bell(first + 8 * (_PUBLISHED + slot)) for slot in range(SLOTS))
+        self.given_back = tuple(Bell(first + 8 * (FIRST_RELEASED + k)) for k in range(consumers))
 
     def published(self, slot: int) -> int:
         return self.words[_PUBLISHED + slot]
@@ -56,6 +63,7 @@ class Segment:
         self.words[_SIZES + slot] = size
         self.fence()
         self.words[_PUBLISHED + slot] = sequence
+        self.filled[slot].ring()
 
     def withdraw(self, slot: int) -> None:
         self.words[_PUBLISHED + slot] = -1
@@ -66,6 +74,7 @@ class Segment:
         with self._lock:
             if self.words[FIRST_RELEASED + consumer] < sequence:
                 self.words[FIRST_RELEASED + consumer] = sequence
+        self.given_back[consumer].ring()
 
     def slot_of(self, sequence: int) -> int:
         """Where a number is published now, or -1. What is read after it is no older than that."""

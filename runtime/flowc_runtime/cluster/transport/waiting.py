@@ -1,4 +1,5 @@
-"""Waiting for another process: first awake, since payloads come soon, then ever more drowsily."""
+"""Waiting for another process: first awake, since payloads come soon, then asleep until it rings.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +7,44 @@ import os
 import time
 from collections.abc import Callable
 
+from flowc_runtime.cluster.transport.bell import Bell
+
 AWAKE_SECONDS = 20e-6  # a peer on another core answers within that, or needs its core
 YIELDING_SECONDS = 1e-3  # then the core is offered to others between two looks
-SHORTEST_SLEEP, LONGEST_SLEEP = 50e-6, 500e-6
+ASLEEP_SECONDS = 5e-3  # between two looks whether there is still anything to wait for
+SHORTEST_SLEEP, LONGEST_SLEEP = 50e-6, 500e-6  # where nothing rings
 
+Rung = Callable[[], Bell | None]
 yield_core: Callable[[], object] = getattr(os, "sched_yield", lambda: time.sleep(0))
 
 
-def wait_until(ready: Callable[[], bool], deadline: float) -> bool:
-    """Looks until `ready` is true; false once `time.monotonic()` has passed the deadline."""
+def wait_until(
+    ready: Callable[[], bool], deadline: float, bell: Rung, crowded: bool
+) -> bool:
+    """Looks until `ready` is true; false once `time.monotonic()` has passed the deadline.
+
+    Where tasks are `crowded`, who is not asleep takes a core from those who work.
+    """
     if ready():
         return True
     began = time.monotonic()
+    awake = AWAKE_SECONDS if crowded else YIELDING_SECONDS
     pause = SHORTEST_SLEEP
     while not ready():
         waited = time.monotonic() - began
         if waited < AWAKE_SECONDS:
             continue
-        if waited < YIELDING_SECONDS:
+        if waited < awake:
             yield_core()
             continue
         if began + waited > deadline:
             return False
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_SLEEP)
+        rung = bell()
+        if rung is None:
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_SLEEP)
+            continue
+        seen = rung.seen()
+        if not ready():
+            rung.sleep(seen, ASLEEP_SECONDS)
     return True
