@@ -29,6 +29,7 @@ from flowc_runtime.cluster.work.table import (
 )
 
 OPERATIONS_PER_PAYLOAD = 5  # what a box asks of Python, in operations of a step table
+LOOSE_OPERATIONS = 40  # what choosing among gradients and versions asks of it, once a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,8 @@ class Steps:
     def _turn(self, worker: str | None) -> Iterator[Event]:
         """A step; `worker` is the only one whose gradient is applied in it, if there is one."""
         self._only = worker
+        if self._plan.sync.loose:
+            yield Work(self._costs.operation.times(LOOSE_OPERATIONS), "operations")
         for op in step_table(self._plan, self._me, self._ranges):
             events = list(self._of(op))
             payloads = sum(isinstance(event, Take | Give) for event in events)

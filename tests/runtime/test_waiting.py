@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from flowc_runtime.cluster.transport.bell import Bell
+from flowc_runtime.cluster.transport.bell import Bell, sleep
 from flowc_runtime.cluster.transport.waiting import wait_until
 
 LONG_SECONDS = 60.0  # a sleep that nobody ends runs into the suite's timeout
@@ -27,7 +27,24 @@ def test_who_sleeps_is_woken() -> None:
     other.start()
     while word[0] == 0:
         asleep.set()
-        bell.sleep(0, LONG_SECONDS)
+        sleep([bell], [0], LONG_SECONDS)
+    other.join()
+
+
+def test_whichever_of_several_rings_wakes() -> None:
+    words = np.zeros(3, np.int64)
+    bells, asleep = [Bell(words.ctypes.data + 8 * k) for k in range(3)], threading.Event()
+
+    def change() -> None:
+        asleep.wait()
+        words[1] = 1
+        bells[1].ring()
+
+    other = threading.Thread(target=change)
+    other.start()
+    while not words.any():
+        asleep.set()
+        sleep(bells, [0, 0, 0], LONG_SECONDS)
     other.join()
 
 
@@ -35,7 +52,8 @@ def test_nobody_falls_asleep_on_a_word_that_has_changed() -> None:
     word = np.full(1, 2**32 + 7, np.int64)  # its low half is what counts
     bell = Bell(word.ctypes.data)
     assert bell.seen() == 7
-    bell.sleep(6, LONG_SECONDS)
+    sleep([bell], [6], LONG_SECONDS)
+    sleep([bell, bell], [7, 6], LONG_SECONDS)
 
 
 @pytest.mark.parametrize("crowded", [False, True])
@@ -45,11 +63,11 @@ def test_what_comes_is_seen_however_late(crowded: bool, rings: bool) -> None:
     bell, comes = Bell(word.ctypes.data), time.monotonic() + 0.01
     assert wait_until(
         lambda: time.monotonic() > comes, comes + LONG_SECONDS,
-        lambda: bell if rings else None, crowded)
+        lambda: [bell, bell] if rings else [], crowded)
 
 
 def test_what_does_not_come_is_not_waited_for_for_ever() -> None:
     word = np.zeros(1, np.int64)
     bell = Bell(word.ctypes.data)
-    assert not wait_until(lambda: False, time.monotonic() + 0.02, lambda: bell, True)
-    assert not wait_until(lambda: False, time.monotonic() + 0.02, lambda: None, False)
+    assert not wait_until(lambda: False, time.monotonic() + 0.02, lambda: [bell], True)
+    assert not wait_until(lambda: False, time.monotonic() + 0.02, list, False)

@@ -33,10 +33,10 @@ class SharedOutbox:
         self.segment.publish(sequence % SLOTS, sequence, size)
         self._generation.tell()
 
-    def _given_back(self, number: int) -> Bell | None:
+    def _given_back(self, number: int) -> list[Bell]:
         """What rings when one of those who read that number releases it."""
-        reading, bells = self._reading(number), self.segment.given_back
-        return bells[self.channel.consumers.index(reading[0])] if reading else None
+        bells = self.segment.given_back
+        return [bells[self.channel.consumers.index(name)] for name in self._reading(number)]
 
     def _reading(self, number: int) -> list[str]:
         """Who has not released that number."""
@@ -63,6 +63,10 @@ class SharedInbox:
         segment = self._attached()
         return segment is not None and segment.slot_of(sequence) >= 0
 
+    def bells(self, sequence: int) -> tuple[Bell, ...]:
+        """What rings when that number is published, once its producer is there."""
+        return () if self._segment is None else (self._segment.filled[sequence % SLOTS],)
+
     def newest(self) -> int:
         segment = self._attached()
         return -1 if segment is None else segment.newest()
@@ -71,7 +75,7 @@ class SharedInbox:
         self._generation.wait(
             lambda: self.ready(sequence),
             lambda: (self._channel.producer, f"`{self._channel.name}` number {sequence}"),
-            lambda: None if self._segment is None else self._segment.filled[sequence % SLOTS])
+            lambda: self.bells(sequence))
         assert self._segment is not None
         return self._segment.payloads[sequence % SLOTS]
 
@@ -81,7 +85,8 @@ class SharedInbox:
             self._generation.wait(
                 lambda: self.newest() >= at_least,
                 lambda: (
-                    self._channel.producer, f"`{self._channel.name}` from number {at_least} on"))
+                    self._channel.producer, f"`{self._channel.name}` from number {at_least} on"),
+                lambda: self.bells(at_least))
             segment = self._segment
             assert segment is not None
             sequence = segment.newest()

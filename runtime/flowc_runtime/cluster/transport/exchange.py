@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flowc_runtime.cluster.exchange import Inbox, Incoming, Outbox, Outgoing, Peer
+from flowc_runtime.cluster.transport.bell import Bell
 from flowc_runtime.cluster.transport.boxes import SharedInbox, SharedOutbox
 from flowc_runtime.cluster.transport.folder import Folder, find
 from flowc_runtime.cluster.transport.generation import Generation
@@ -87,7 +88,7 @@ class TensorExchange:
             found[:] = [k for k, (inbox, number) in enumerate(keys) if inbox.ready(number)][:1]
             return bool(found)
 
-        self._generation.wait(ready, lambda: self._missing(*keys[0]))
+        self._generation.wait(ready, lambda: self._missing(*keys[0]), lambda: _bells(keys))
         return found[0]
 
     def close(self) -> None:
@@ -142,3 +143,9 @@ class TensorExchange:
         if address not in self._channels:
             self._channels[address] = open_channel(address, self._credentials)
         return self._channels[address]
+
+
+def _bells(keys: Sequence[tuple[Inbox, int]]) -> list[Bell]:
+    """Those of all, or none: what comes over a network does not ring here."""
+    found = [box.bells(n) if isinstance(box, SharedInbox) else () for box, n in keys]
+    return [bell for bells in found for bell in bells] if all(found) else []

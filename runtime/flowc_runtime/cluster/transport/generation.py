@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from flowc_runtime.cluster.exchange import Aborted, PeerLost
-from flowc_runtime.cluster.transport.waiting import Rung, wait_until
+from flowc_runtime.cluster.transport.waiting import Bells, wait_until
 
 if TYPE_CHECKING:
     from flowc_runtime.cluster.transport.boxes import SharedOutbox
@@ -46,18 +46,18 @@ class Generation:
         self._conclude(found, missing)
 
     def wait(
-        self, ready: Callable[[], bool], missing: Missing, bell: Rung = lambda: None
+        self, ready: Callable[[], bool], missing: Missing, bells: Bells = tuple
     ) -> None:
         """Until `ready`; raises Aborted, or PeerLost after the generation's patience.
 
-        `bell` says what rings, if anything, when that which is missing comes.
+        `bells` says what rings, if anything does, when that which is missing comes.
         """
         if self.over:
             raise Aborted
         if ready():
             return
         deadline = time.monotonic() + self._patience
-        found = wait_until(lambda: self.over or ready(), deadline, bell, self._crowded)
+        found = wait_until(lambda: self.over or ready(), deadline, bells, self._crowded)
         self._conclude(found, missing)
 
     def _conclude(self, found: bool, missing: Missing) -> None:
