@@ -18,6 +18,8 @@ from flowc.driver import Checked, Options, cluster_plan_of
 from flowc.jobs import Emit, Planned, Runs, TrainingJob, data_spec, folder_of
 from flowc.lower.settings import TrainSettings
 from flowc.place.strategy import choose
+from flowc.predict import predict
+from flowc.predict.cluster import CostsOf
 from flowc_runtime.cluster.control.credentials import Credentials, load_credentials
 from flowc_runtime.cluster.coordinator.engine import ClusterEngine
 from flowc_runtime.cluster.errors import ClusterError
@@ -49,8 +51,12 @@ def parse_sync(text: str) -> Sync:
     raise ValueError(f"`{text}` is none of sync, all_reduce, backup(1), async(4)")
 
 
-def over(cluster: Cluster, sync: Sync | None = None) -> Runs:
-    """Training over the tasks of a cluster; what cannot be is told to the sink, then Stop."""
+def over(cluster: Cluster, sync: Sync | None = None, costs: CostsOf | None = None) -> Runs:
+    """Training over the tasks of a cluster; what cannot be is told to the sink, then Stop.
+
+    With costs, by host, a task is not taken for stuck before it has had ten times the seconds
+    that a step should take.
+    """
 
     def plan(
         checked: Checked, settings: TrainSettings, sink: Sink, options: Options
@@ -60,27 +66,28 @@ def over(cluster: Cluster, sync: Sync | None = None) -> Runs:
             checked.placing, workers, len(cluster.tasks) - workers, settings.batch,
             settings.shards, sink, sync or cluster.sync)
         whole, parts = cluster_plan_of(checked, sink, options, _nobody, strategy)
-        return Planned(whole, partial(_open, cluster, parts), parts)
+        return Planned(whole, partial(_open, cluster, parts, costs), parts, cluster)
 
     return plan
 
 
 @contextmanager
 def _open(
-    cluster: Cluster, plan: ClusterPlan, job: TrainingJob, run: RunFolder | None, emit: Emit
+    cluster: Cluster, plan: ClusterPlan, costs: CostsOf | None, job: TrainingJob,
+    run: RunFolder | None, emit: Emit,
 ) -> Iterator[Engine]:
     """Starts nothing before the training begins, and ends all tasks when it is over."""
     folder = folder_of(job.checked.world.tree.source)
+    tasks = tasks_for(plan, cluster)
     places = [
-        _place(name, spec, cluster, folder, job.setup.allow)
-        for name, spec in tasks_for(plan, cluster).items()
-    ]
+        _place(name, spec, cluster, folder, job.setup.allow) for name, spec in tasks.items()]
+    seconds = predict(plan, tasks, cluster.link, costs).step_seconds if costs else None
     threads = job.setup.threads or 1
     spec = write_spec(data_spec(job.settings.data, job.checked.inputs))
     with _launcher(cluster, places, threads, run) as (launcher, credentials):
         engine = ClusterEngine(
             plan, write_cluster_plan(plan), spec, job.settings.seed, threads, places, launcher,
-            credentials, job.session.variables, emit,
+            credentials, job.session.variables, emit, seconds,
         )  # fmt: skip
         with closing(engine):
             yield engine

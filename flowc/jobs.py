@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -50,6 +51,9 @@ from flowc_runtime.training import (
 from flowc_runtime.training import evaluate as evaluate_stream
 from flowc_runtime.types import DTYPES, TensorType
 
+if TYPE_CHECKING:
+    from flowc.cluster import Cluster
+
 Array = np.ndarray
 Emit = Callable[[Event], None]
 
@@ -67,11 +71,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Planned:
-    """The plan of this process, how to open what does the steps, and the plan of its tasks."""
+    """The plan of this process, how to open what does the steps, and the plan of its tasks, with
+    where they are."""
 
     plan: Plan
     open_engine: OpenEngine
     cluster_plan: ClusterPlan | None = None
+    cluster: Cluster | None = None
 
 
 Runs = Callable[[Checked, TrainSettings, Sink, Options], Planned]

@@ -25,7 +25,7 @@ model m {
   loss = mean((dense(hidden, 1) - y) ^ 2)
 }
 
-data d = csv("d.csv", columns = [0..7, 8]) -> (x, y)
+data d = csv("d.csv", columns = [0..7, 8..8]) -> (x, y)
 
 train {
   data = d
@@ -138,6 +138,28 @@ def test_a_plan_that_does_not_fit_says_what_fills_the_host() -> None:
     assert "error[does-not-fit]" in result.stderr
     assert "on one, which has 1.0 MB" in " ".join(result.stderr.split())
     assert "help:" in result.stderr
+
+
+def examples() -> None:
+    Path("d.csv").write_text("a,b,c,d,e,f,g,h,i\n" + "0,1,2,3,4,5,6,7,8\n" * 96)
+
+
+def test_nor_is_it_trained_by() -> None:
+    examples()
+    result = run("train", "--cluster", hosts("1 MiB"), "-D", "width=4096")
+    assert result.exit_code == 1
+    assert "error[does-not-fit]" in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_after_a_training_predicted_and_measured_step_time_stand_side_by_side() -> None:
+    examples()
+    result = run("train", "--json", "--steps", "60", "-D", "train.log_every=10")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [event["event"] for event in told[-2:]] == ["step_time", "end"]
+    assert told[-2]["predicted"] == facts()["prediction"]["step_seconds"]
+    assert told[-2]["measured"] > 0
+    assert "a step took" in run("train", "--steps", "60", "-D", "train.log_every=10").stdout
 
 
 def test_a_wrong_cluster_file_ends_with_its_messages() -> None:

@@ -54,13 +54,17 @@ def finish(project: Path, out: str, *more: str) -> dict[str, object]:
 
 
 def kill_at_line(project: Path, out: str, line: int, *more: str) -> None:
-    """Starts a training and kills it with -9 once it has told its `line`-th event."""
+    """Starts a training and kills it with -9 once it has told so many events after the first
+    checkpoint: before it, there is nothing to resume."""
+    safe = "--resume" in more
     with subprocess.Popen(
         command(out, *more), cwd=project, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         assert process.stdout is not None
-        for number, _ in enumerate(process.stdout):
-            if number == line:
+        for text in process.stdout:
+            safe = safe or json.loads(text)["event"] == "checkpoint"
+            line -= safe
+            if line < 0:
                 process.kill()
                 break
 

@@ -16,10 +16,10 @@ from flowc.planning.compiled import Compiled, compile_for
 from flowc.predict import Prediction, predict, predict_alone
 from flowc.predict.cores import SWITCH_SECONDS, TURN_SECONDS, Cores
 from flowc.predict.events import Event, Give, Number, Open, Release, Take, Work
-from flowc.predict.simulate import Actor, History, Simulation, pause_after
+from flowc.predict.simulate import Actor, History, Simulation, waking_after
 from flowc.source import Source
 from flowc_runtime.cluster.plan import TaskName
-from flowc_runtime.cluster.transport.waiting import LONGEST_SLEEP, YIELDING_SECONDS
+from flowc_runtime.cluster.transport.waiting import YIELDING_SECONDS
 
 MODEL = """
 hyper width: int = 64 in 8..4096
@@ -130,7 +130,7 @@ def test_a_payload_takes_the_latency_and_its_bytes() -> None:
 def test_within_a_host_a_payload_is_there_at_once() -> None:
     together = {name: ("h", events) for name, (_, events) in GIVING.items()}
     history = simulated(together, TO_B, link=Link(1.0, 100.0))
-    assert history.ends["b"] == [pytest.approx(2.0 + pause_after(1.0))]
+    assert history.ends["b"] == [pytest.approx(2.0 + waking_after(1.0))]
 
 
 def test_payloads_of_one_link_follow_one_another() -> None:
@@ -155,8 +155,8 @@ def test_a_producer_is_two_payloads_ahead_at_most() -> None:
 
 
 def test_who_waits_long_looks_seldom() -> None:
-    assert pause_after(YIELDING_SECONDS / 2) == 0
-    assert 0 < pause_after(1.2 * YIELDING_SECONDS) < pause_after(1.0) == LONGEST_SLEEP / 2
+    assert waking_after(YIELDING_SECONDS / 2) == 0
+    assert 0 < waking_after(1.2 * YIELDING_SECONDS) < YIELDING_SECONDS
 
 
 def test_tasks_that_wait_for_each_other_are_found_out() -> None:

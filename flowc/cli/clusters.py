@@ -70,13 +70,14 @@ class Where:
         cluster = self.read(sink)
         if cluster is None:
             return None
+        from flowc.cli.costs import costs_by_host
         from flowc.distributed import over
 
         if cluster.ray is not None:
             from flowc_runtime.cluster.launch.ray_join import connect
 
             connect(cluster.ray)
-        return over(cluster, self.parsed_sync())
+        return over(cluster, self.parsed_sync(), costs_by_host())
 
     def read(self, sink: Sink) -> Cluster | None:
         """The cluster that is meant, if one is."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from flowc.cli.models import diagnosing, read_model, write_text
 from flowc.cli.options import define_option, json_option, model_argument
 
 if TYPE_CHECKING:
-    from flowc.costs import CostModel
     from flowc.planning.compiled import Compiled
     from flowc_runtime.cluster.plan import ClusterPlan
     from flowc_runtime.plan import Plan
@@ -104,10 +102,11 @@ def _check_fits(compiled: Compiled) -> None:
 
 
 def _tell(compiled: Compiled, calibration: Path | None, as_json: bool) -> None:
+    from flowc.cli.costs import costs_by_host
     from flowc.planning.facts import facts_of
     from flowc.planning.text import plan_text
 
-    facts = facts_of(compiled, _costs(calibration))
+    facts = facts_of(compiled, costs_by_host(calibration))
     if as_json:
         from flowc.cli.printing import print_json
 
@@ -135,29 +134,6 @@ def _warn(facts: dict[str, Any]) -> None:
         "no-speed-up", "a larger batch gives each worker more to do for what is sent",
         severity="warning",
     )  # fmt: skip
-
-
-def _costs(given: Path | None) -> Callable[[str], CostModel]:
-    """By host: what was measured there, kept under its name; this machine's for its own tasks."""
-    from flowc.cli.calibrate import calibration_file, calibration_folder, stored_calibration
-    from flowc.costs import CostModel
-    from flowc.planning.facts import ALONE_HOST
-
-    known: dict[str, CostModel] = {}
-    here = ("local", ALONE_HOST)
-
-    def find(host: str) -> Path:
-        if given is not None and given.is_file():
-            return given
-        name = calibration_file().name if host in here else f"{host}.json"
-        return (given or calibration_folder()) / name
-
-    def costs(host: str) -> CostModel:
-        if host not in known:
-            known[host] = CostModel(stored_calibration(find(host)))
-        return known[host]
-
-    return costs
 
 
 # --- files ------------------------------------------------------------------------------------

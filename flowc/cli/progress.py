@@ -11,12 +11,14 @@ from typing import Any, Protocol
 import click
 
 from flowc.cli.ending import say
+from flowc.planning.units import time_text
 from flowc_runtime.events import (
     End,
     Error,
     Event,
     Start,
     StepDone,
+    StepTime,
     Validation,
     Warning,
 )
@@ -189,12 +191,18 @@ def tell_trouble(event: Event) -> None:
                 click.echo(f"  last good checkpoint: {event.checkpoint}", err=True)
 
 
-def end_lines(end: End, seconds: float, model: str) -> list[str]:
+def end_lines(
+    end: End, seconds: float, model: str, step_time: StepTime | None = None
+) -> list[str]:
     """What a training has come to, and what to try next."""
     loss = "" if end.loss is None else f"  training loss {end.loss:.4f}"
     metrics = values(end.metrics).strip()
     validation = f"  validation {metrics}" if metrics else ""
     lines = [f"step {end.step}{loss}{validation}  in {seconds:.1f} s"]
+    if step_time is not None and step_time.measured is not None:
+        lines.append(
+            f"a step took {time_text(step_time.measured)}, predicted "
+            f"{time_text(step_time.predicted)}")
     if end.run is not None:
         lines += [
             f"run: {end.run}",

@@ -16,6 +16,7 @@ from flowc.cli.models import diagnosing, read_model
 from flowc.cli.options import define_option, json_option, model_argument
 
 if TYPE_CHECKING:
+    from flowc.diagnostic import Sink
     from flowc.jobs import TrainingJob
     from flowc_runtime.events import End
     from flowc_runtime.runfolder.folder import RunFolder
@@ -78,6 +79,7 @@ def train(
     The run folder holds the plan, the text, metrics.jsonl, event files for TensorBoard, and
     checkpoints. Ctrl-C finishes the step, saves and ends with 130; twice stops at once.
     """
+    from flowc.cli.foresight import Foresight
     from flowc.cli.progress import end_lines, reporter
     from flowc.jobs import run_with_signals
 
@@ -90,13 +92,14 @@ def train(
         where = Where(cluster, local, ps, sync, place, workers, insecure)
         job, run = _open(model, {**defines, **given}, threads, allow, out, resume, where, stored)
         _summary(job)
-        started = time.monotonic()
+        started, seeing = time.monotonic(), Foresight(show, lambda: _foretold(job))
         with run:
-            end = run_with_signals(job, run, show, resume)
+            end = run_with_signals(job, run, seeing, resume)
     finally:
         show.close()
     if not as_json and progress != "json":
-        for line in end_lines(end, time.monotonic() - started, str(model)):
+        seconds = time.monotonic() - started
+        for line in end_lines(end, seconds, str(model), seeing.step_time):
             click.echo(line)
     _exit(ctx, end)
 
@@ -113,11 +116,31 @@ def _open(
         setup = Setup(defines, threads, allow, where.place_section(sink), where.runs(sink))
         if resume:
             job, run = reopen(source, sink, setup, out)
+            _check_fits(job, sink)
             refuse_drift(job, stored)
             return job, run
         job = prepare_training(source, sink, setup)
+        _check_fits(job, sink)
     refuse_drift(job, stored)
     return job, new_run(job, tuple(sys.argv), out)
+
+
+def _check_fits(job: TrainingJob, sink: Sink) -> None:
+    """Stops where the tasks of a host need more memory than it has."""
+    from flowc.distributed import tasks_for
+    from flowc.planning.fits import check_fits
+
+    parts, cluster = job.planned.cluster_plan, job.planned.cluster
+    if parts is not None and cluster is not None:
+        check_fits(parts, tasks_for(parts, cluster), sink)
+        sink.stop_on_errors()
+
+
+def _foretold(job: TrainingJob) -> float:
+    from flowc.cli.costs import costs_by_host
+    from flowc.planning.foretold import foretold_seconds
+
+    return foretold_seconds(job.planned, job.settings.shards or 1, costs_by_host())
 
 
 def _summary(job: TrainingJob) -> None:

@@ -9,13 +9,9 @@ from flowc.predict.cores import EPSILON, Cores
 from flowc.predict.events import Event, Give, Open, Release, Take, Work
 from flowc.predict.prediction import LinkLike
 from flowc_runtime.cluster.exchange import SLOTS
-from flowc_runtime.cluster.transport.waiting import (
-    AWAKE_SECONDS,
-    LONGEST_SLEEP,
-    SHORTEST_SLEEP,
-    YIELDING_SECONDS,
-)
+from flowc_runtime.cluster.transport.waiting import YIELDING_SECONDS
 
+WAKING_SECONDS = 25e-6  # of a task that sleeps, by another that gives what it waits for
 WIRE_CPU_SECONDS_PER_BYTE = 0.5e-9  # of a core at each end, for what goes over a network
 
 Key = tuple[str, str, int]  # channel, producer, number
@@ -191,9 +187,9 @@ class Simulation:
         return True
 
     def _awake(self, state: _State, ready: float) -> bool:
-        """A task that has waited long for its host's memory looks again only after a pause."""
+        """A task that has waited long for its host's memory has to be woken."""
         if state.waking_until is None:
-            state.waking_until = ready + pause_after(ready - state.since)
+            state.waking_until = ready + waking_after(ready - state.since)
         return self.now >= state.waking_until - EPSILON
 
     def _finish(self, state: _State, done: Done | None) -> None:
@@ -295,14 +291,6 @@ class Simulation:
         return found
 
 
-def pause_after(waited: float) -> float:
-    """How late a task sees what it has waited so long for: half a pause, on average."""
-    if waited <= AWAKE_SECONDS:
-        return 0.0
-    if waited <= YIELDING_SECONDS:
-        return 0.0
-    pause, slept = SHORTEST_SLEEP, waited - YIELDING_SECONDS
-    while pause < LONGEST_SLEEP and slept > pause:
-        slept -= pause
-        pause = min(2 * pause, LONGEST_SLEEP)
-    return pause / 2
+def waking_after(waited: float) -> float:
+    """How late a task sees what it has waited so long for: at once while it is awake."""
+    return WAKING_SECONDS if waited > YIELDING_SECONDS else 0.0

@@ -92,6 +92,18 @@ class Gradients(_Event):
 
 
 @dataclass(frozen=True)
+class StepTime(_Event):
+    """Before the end: seconds of a step as the plan foretold them, and the median of this run.
+
+    `measured` is None where there were too few steps to tell.
+    """
+
+    name: ClassVar[str] = "step_time"
+    predicted: float
+    measured: float | None
+
+
+@dataclass(frozen=True)
 class End(_Event):
     """The training has ended in order.
 
@@ -136,7 +148,8 @@ class Error(_Event):
         return 74 if self.code in ("disk-full", "checkpoint-unwritable") else 1
 
 
-Event = Start | StepDone | Validation | CheckpointSaved | Warning | Gradients | End | Error
+Event = (
+    Start | StepDone | Validation | CheckpointSaved | Warning | Gradients | StepTime | End | Error)
 
 
 def _plain(value: Any) -> Any:
