@@ -5,6 +5,7 @@ from flowc.lower.builtins import (
     images,
     indices,
     meta,
+    padding,
     randomness,
     reductions,
     shapes,
@@ -15,7 +16,7 @@ from flowc_runtime.types import DTYPES
 FAMILIES: dict[str, tuple[Builtin, ...]] = {
     "elementwise": elementwise.FUNCTIONS,
     "reductions": reductions.FUNCTIONS,
-    "shapes": shapes.FUNCTIONS,
+    "shapes": (*shapes.FUNCTIONS, *padding.FUNCTIONS),
     "indices": indices.FUNCTIONS,
     "images": images.FUNCTIONS,
     "random numbers": randomness.FUNCTIONS,

@@ -11,6 +11,8 @@ A, B = real("f32[3, 1, 5]"), real("f32[4, 1]")  # they stretch each other
 SOME = one_of("f32[23]", -1.0, 0.0, 1.0, 2.0)
 OTHER = one_of("f32[23]", -1.0, 0.0, 1.0, 3.0)
 
+BITS = whole("i32[23]", -99, 99)
+
 
 def _binary(name: str, flow: str, torch: Callable[[Any, Any, Any], Any], a: Any = A,
             b: Any = B) -> Case:
@@ -38,6 +40,11 @@ CASES = (
             b=real("f32[4, 1]", 0.3, 2.0)),
     _binary("remainder of integers", "a % b", lambda t, a, b: t.remainder(a, b),
             whole("i32[23]", -9, 9), whole("i32[23]", 1, 5)),
+    _binary("atan2", "atan2(a, b)", lambda t, a, b: t.atan2(a, b)),
+    _binary("bit_and", "bit_and(a, b)", lambda t, a, b: a & b, BITS, BITS),
+    _binary("bit_or", "bit_or(a, b)", lambda t, a, b: a | b, BITS, BITS),
+    _binary("bit_xor", "bit_xor(a, 6)", lambda t, a, b: a ^ 6, BITS, BITS),
+    _binary("xor", "xor(a, b)", lambda t, a, b: a ^ b, truth("[4, 1]"), truth("[5]")),
     _comparison("==", lambda a, b: a == b),
     _comparison("!=", lambda a, b: a != b),
     _comparison("<", lambda a, b: a < b),
