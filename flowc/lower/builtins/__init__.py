@@ -6,6 +6,7 @@ from flowc.lower.builtins import (
     indices,
     meta,
     padding,
+    products,
     randomness,
     reductions,
     shapes,
@@ -16,6 +17,7 @@ from flowc_runtime.types import DTYPES
 FAMILIES: dict[str, tuple[Builtin, ...]] = {
     "elementwise": elementwise.FUNCTIONS,
     "reductions": reductions.FUNCTIONS,
+    "products": products.FUNCTIONS,
     "shapes": (*shapes.FUNCTIONS, *padding.FUNCTIONS),
     "indices": indices.FUNCTIONS,
     "images": images.FUNCTIONS,

@@ -197,6 +197,20 @@ def no_image(function: str, x: Arg) -> Diagnostic:
     )
 
 
+def bad_equation(equation: Arg, why: str) -> Diagnostic:
+    return Diagnostic(
+        "wrong-arguments", f"`einsum` cannot read \"{shown(equation.value)}\": {why}",
+        Label(equation.span),
+    )
+
+
+def letter_clash(equation: Arg, letter: str, known: Dim, arg: Arg, size: Dim) -> Diagnostic:
+    return Diagnostic(
+        "shape-mismatch", f"`einsum`: {letter} has the size {known}, but {size} here",
+        Label(arg.span, str(arg.value.type)), others=(Label(equation.span, "by this equation"),),
+    )
+
+
 def not_scalar(statement: t.Loss | t.Metric, arg: Arg) -> Diagnostic:
     noun = "the loss" if isinstance(statement, t.Loss) else f"`{statement.name.text}`"
     return Diagnostic(
