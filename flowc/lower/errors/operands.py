@@ -25,7 +25,8 @@ SPELT = {
     "less_equal": "<=", "greater": ">", "greater_equal": ">=", "logical_and": "and",
     "logical_or": "or", "logical_not": "not", "conv": "convolve",
     "conv_input_grad": "convolve_transpose", "take_along": "pick",
-    "gather": "lookup", "maximum": "max", "minimum": "min", "neg": "-",
+    "gather": "lookup", "gather_along": "lookup_along", "maximum": "max", "minimum": "min",
+    "neg": "-",
 }  # fmt: skip
 PLACES = ("first", "second", "third")
 

@@ -104,7 +104,8 @@ def _convolve_flipped(out: Array, g: Array, w: Array, conv: Convolution, scratch
     (kernel,) = carve(scratch, [part])
     count = len(conv.axes)
     parted = w.reshape(*conv.windows, conv.depth, conv.groups, -1)
-    turned = np.flip(parted, tuple(range(count))).transpose(*range(count), count + 2, count + 1, count)
+    flipped = np.flip(parted, tuple(range(count)))
+    turned = flipped.transpose(*range(count), count + 2, count + 1, count)
     np.copyto(kernel.reshape(turned.shape), turned)
     forward(out, g, kernel, back, scratch[scratch_size([part]) :])
 
