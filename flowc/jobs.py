@@ -394,6 +394,21 @@ class Predictor:
     checked: Checked
     session: Session
     batch: int
+    known: Known = field(default_factory=dict)  # what the numbers of the data stand for
+
+    @property
+    def data(self) -> DataSpec | None:
+        """The data item that examples look like: that of the validation, or of the training."""
+        settings = self.checked.settings
+        if settings is None:
+            return None
+        return data_spec(settings.validate or settings.data, self.checked.inputs, self.known)
+
+    def classes(self, output: str) -> tuple[str, ...]:
+        """The classes that the numbers of an example's output are about, where that is known."""
+        shape = self.outputs[output].shape
+        fitting = [n.classes for n in self.known.values() if shape[1:] == (len(n.classes),)]
+        return fitting[0] if fitting else ()
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -478,7 +493,20 @@ def make_predictor(source: Source, sink: Sink, setup: Setup, weights: Path) -> P
         raise Stop
     session = Session(plan, setup.threads)
     load_trained(session, weights)
-    return Predictor(checked, session, checked.batch)
+    return Predictor(checked, session, checked.batch, _known_for(checked, setup, weights))
+
+
+def _known_for(checked: Checked, setup: Setup, weights: Path) -> Known:
+    """The names from training: as its run has kept them, or from the data if they are here."""
+    known = known_from(weights)
+    if known or checked.settings is None:
+        return known
+    folder = folder_of(checked.world.tree.source)
+    try:
+        return names_of(
+            open_data(checked.settings.data, checked.inputs, folder, setup.allow, {}))
+    except DataError:
+        return {}
 
 
 def _nobody(stage: str, value: object) -> None:

@@ -102,10 +102,12 @@ def read_images(
     return Images(folder, path, described, files, look)
 
 
-def photographs(folder: Folder, paths: Sequence[str], field: str, look: Look) -> Dataset:
+def photographs(
+    folder: Folder, paths: Sequence[str], field: str, dtype: str, look: Look
+) -> Dataset:
     """Single image files, as those of a folder are read, with a class 0 that means nothing."""
     sides = look.size or (OPEN, OPEN)
-    fields = (Field(field, "u8", (*sides, 3)), Field("", "i32", ()))
+    fields = (Field(field, dtype, (*sides, 3)), Field("", "i32", ()))
     return Images(folder, paths[0], fields, [(path, 0) for path in paths], look)
 
 
