@@ -10,10 +10,10 @@ from pages.markdown import ROOT, Lines, page, sentence, table
 
 def models() -> str:
     intro = [
-        "Networks to read, to train and to start from, in [models/](../../models/). Where the data",
-        "ship with them (see [models/data](../../models/data/README.md)), `flowc train` works at once;",
-        "for the others their text says what to put where. Sizes are hyperparameters, so that each",
-        "can be tried small: `flowc train models/vgg.flow -D width=8 -D hidden=64`.",
+        "Networks to read, to train and to start from, in [models/](../../models/). Where the",
+        "data ship with them (see [models/data](../../models/data/README.md)), `flowc train` works",
+        "at once; for the others their text says what to put where. Sizes are hyperparameters, so",
+        "that each can be tried small: `flowc train models/vgg.flow -D width=8 -D hidden=64`.",
         "",
     ]
     found = sorted((ROOT / "models").glob("*.flow"))
