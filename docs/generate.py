@@ -12,6 +12,7 @@ from pages.errors import errors
 from pages.library import functions, library
 from pages.limits import limits
 from pages.markdown import ROOT
+from pages.models import models
 from pages.ops import ops
 from pages.settings import data, settings
 
@@ -26,6 +27,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "errors.md": errors,
     "commands.md": commands,
     "limits.md": limits,
+    "models.md": models,
 }
 
 

@@ -83,7 +83,7 @@ def _open(
         _place(name, spec, cluster, folder, job.setup.allow) for name, spec in tasks.items()]
     seconds = predict(plan, tasks, cluster.link, costs).step_seconds if costs else None
     threads = job.setup.threads or 1
-    spec = write_spec(data_spec(job.settings.data, job.checked.inputs))
+    spec = write_spec(data_spec(job.settings.data, job.checked.inputs, job.names))
     with _launcher(cluster, places, threads, run) as (launcher, credentials):
         engine = ClusterEngine(
             plan, write_cluster_plan(plan), spec, job.settings.seed, threads, places, launcher,

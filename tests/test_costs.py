@@ -164,7 +164,7 @@ def test_every_instruction_of_every_model_has_a_cost() -> None:
     for name, program in programs():
         for instruction in program.instructions:
             seconds = costs.instruction(instruction, program.buffers).seconds
-            assert 0 < seconds.alone <= seconds.crowded < 10, f"{name}: {instruction.op}"
+            assert 0 < seconds.alone <= seconds.crowded < 60, f"{name}: {instruction.op}"
 
 
 def test_a_measured_instruction_goes_before_the_rates_of_its_kind(small: Plan) -> None:

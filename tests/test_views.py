@@ -313,9 +313,9 @@ def awkward() -> Picture:
 @pytest.mark.parametrize("model", SHIPPED)
 def test_the_first_view_of_a_shipped_model_is_sound_xml_and_fast(model: str) -> None:
     graph = stages(model)["train.graph"]
-    before = time.perf_counter()
+    before = time.process_time()
     text = svg(draw_graph(graph, model))
-    assert time.perf_counter() - before < SECONDS_MAX
+    assert time.process_time() - before < SECONDS_MAX
     assert ElementTree.fromstring(text).tag == f"{SVG}svg"
 
 
