@@ -249,11 +249,16 @@ def _warm_start(session: Session, settings: TrainSettings, folder: Path) -> tupl
         return ()
     weights = load_weights(_inside(folder, settings.init))
     unlike = put_weights(weights, session.plan.variables, session.variables)
-    if len(unlike.missing) + len(unlike.unlike) >= len(_weights_of(session.plan)):
+    wanted = len(_weights_of(session.plan))
+    taken = wanted - len(unlike.missing) - len(unlike.unlike)
+    if not taken:
         raise CheckpointError(
             "checkpoint-other-model", f"nothing in {settings.init} fits the model: {unlike}"
         )
-    return (Warning("init-partial", f"{settings.init}: {unlike}"),) if unlike else ()
+    if not unlike:
+        return ()
+    told = f"{settings.init} gives {taken} of {wanted} parameters and states: {unlike}"
+    return (Warning("init-partial", told),)
 
 
 def _inside(folder: Path, path: str) -> Path:

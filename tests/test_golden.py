@@ -21,7 +21,7 @@ GOLDEN = ROOT / "golden"
 KITCHEN_SINK = "kitchen_sink"
 MODELS = sorted(path.stem for path in (ROOT / "models").glob("*.flow") if path.stem not in SMALL)
 OTHERS = ("train.graph", "plan")  # the stages of which the other models have goldens
-TOO_LONG = ("char_lstm", "gpt")  # for anybody to read their plans
+TOO_LONG = ("char_lstm", "flowers_finetune", "gpt", "tagger")  # for anybody to read their plans
 
 
 @cache
