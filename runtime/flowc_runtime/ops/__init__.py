@@ -21,6 +21,7 @@ from flowc_runtime.ops import (
     pool,
     random,
     reduce,
+    rows,
     select,
     slicing,
     sorting,
@@ -44,7 +45,7 @@ FAMILIES: Mapping[str, tuple[Op, ...]] = MappingProxyType(
         "pooling": pool.OPS,
         "movement": (*movement.OPS, *joining.OPS),
         "slices": slicing.OPS,
-        "indexing": (*indexing.OPS, *elements.OPS),
+        "indexing": (*indexing.OPS, *elements.OPS, *rows.OPS),
         "random numbers": random.OPS,
     }
 )
