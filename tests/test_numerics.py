@@ -41,7 +41,8 @@ FUNCTIONS_APART = {
     **dict.fromkeys(("fill", "zeros_like", "ones_like"), "constants: tests/test_language.py"),
 }
 BLOCKS_APART = {
-    "size_pair": "a list while compiling",
+    "window_sizes": "a list while compiling",
+    "adaptive_parts": "a part of adaptive_avg_pool",
     "causal_mask": "a part of attention",
     "lstm_cell": "a round of lstm",
     "gru_cell": "a round of gru",
