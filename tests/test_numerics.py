@@ -28,6 +28,8 @@ OTHER_SEEDS = (1, 2, 3)
 # What no case can hold against PyTorch, and why.
 OPS_APART = {
     "dim": "a size that is still open; cases have all sizes known",
+    "row_totals": "made by a pass of other ops: tests/test_sparse_updates.py",
+    "put_rows": "made by a pass of other ops: tests/test_sparse_updates.py",
     "random_uniform": "the bits are Philox's own: tests/test_random.py",
     "random_normal": "the bits are Philox's own: tests/test_random.py",
     "orthogonalize": "one of many frames: tests/test_catalog.py, tests/test_random.py",
