@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: train test check golden soak bench docs ray clean
+.PHONY: train test check golden references soak bench docs ray clean
 
 train: $(VENV)/installed  ## set up, train the example, say what to try next
 	$(BIN)/flowc train models/fashion_mlp.flow
@@ -20,6 +20,10 @@ golden: $(VENV)/tools  ## rewrite the goldens; read the diff before committing i
 
 docs: $(VENV)/installed  ## rewrite the generated reference pages
 	$(BIN)/python docs/generate.py
+
+references: $(VENV)/tools  ## write anew what PyTorch says about the cases of tests/numerics; needs torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[torch]'
+	$(BIN)/python tests/numerics/write_references.py
 
 soak: $(VENV)/tools  ## the long proofs
 	$(BIN)/pytest -m soak

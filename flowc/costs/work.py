@@ -204,6 +204,8 @@ PARTS: Mapping[str, Count] = MappingProxyType(
         "reduce_prod": _reduced, "reduce_any": _reduced, "reduce_all": _reduced,
         "argmax": lambda o, r, a: prod(r[0].sizes), "argmin": lambda o, r, a: prod(r[0].sizes),
         "gather": _indices, "scatter_add": _indices, "take_along": _indices, "put_along": _indices,
+        "gather_along": _indices, "scatter_add_along": _indices,
+        "argsort": lambda o, r, a: prod(r[0].sizes) / max(1, r[0].sizes[a["axis"]]),
         "transpose": _rows, "slice": _rows, "unslice": _rows, "concat": _rows, "pad": _rows,
         "broadcast": _rows,
     }

@@ -93,17 +93,24 @@ def _axis(lw: Lowerer, item: t.Expr | t.Slice, size: Dim, scope: Scope) -> Axis 
     start, stop, step = (_bound(lw, b, scope) for b in (item.start, item.stop, item.step))
     if POISON in (start, stop, step):
         return None
+    return slice_bounds(lw, item.span, size, start, stop, step)
+
+
+def slice_bounds(
+    lw: Lowerer, span: Span, size: Dim, start: int | None, stop: int | None, step: int | None
+) -> Axis | None:
+    """The slice of a dimension as a range of its elements; None where it was complained about."""
     if start is stop is None and step in (None, 1):
         return _whole(size)
     if not isinstance(size, int):
-        lw.report(errors.slice_of_unknown(item.span, size))
+        lw.report(errors.slice_of_unknown(span, size))
         return None
     if step == 0:
-        lw.report(errors.zero_step(item.span))
+        lw.report(errors.zero_step(span))
         return None
     first, last, stride = slice(start, stop, step).indices(size)
     if len(range(first, last, stride)) == 0:
-        lw.report(errors.empty_slice(item.span, size))
+        lw.report(errors.empty_slice(span, size))
         return None
     return first, last, stride
 

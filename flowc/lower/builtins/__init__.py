@@ -5,6 +5,8 @@ from flowc.lower.builtins import (
     images,
     indices,
     meta,
+    padding,
+    products,
     randomness,
     reductions,
     shapes,
@@ -15,7 +17,8 @@ from flowc_runtime.types import DTYPES
 FAMILIES: dict[str, tuple[Builtin, ...]] = {
     "elementwise": elementwise.FUNCTIONS,
     "reductions": reductions.FUNCTIONS,
-    "shapes": shapes.FUNCTIONS,
+    "products": products.FUNCTIONS,
+    "shapes": (*shapes.FUNCTIONS, *padding.FUNCTIONS),
     "indices": indices.FUNCTIONS,
     "images": images.FUNCTIONS,
     "random numbers": randomness.FUNCTIONS,

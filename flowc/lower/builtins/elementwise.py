@@ -11,6 +11,7 @@ from flowc.lower.arithmetic import as_tensors, elementwise, to_tensor
 from flowc.lower.builtins.arguments import builtin, tensor
 from flowc.lower.values import POISON, Arg, Builtin, Tensor, is_dtype, is_number
 from flowc.source import Span
+from flowc_runtime.dims import Poly
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -87,8 +88,27 @@ def extremum(lw: Lowerer, span: Span, op: str, args: tuple[Arg, ...]) -> Any:
     return result.value
 
 
+def _atan2(lw: Lowerer, span: Span, y: Arg, x: Arg) -> Any:
+    if all(is_number(a.value) and not isinstance(a.value, Poly) for a in (y, x)):
+        return math.atan2(y.value, x.value)
+    return elementwise(lw, "atan2", [y, x], span)
+
+
+def _bits(op: str) -> Any:
+    def run(lw: Lowerer, span: Span, a: Arg, b: Arg) -> Any:
+        if not isinstance(b.value, Tensor) and not tensor(lw, op, a):
+            return POISON
+        return elementwise(lw, op, [a, b], span)
+
+    return run
+
+
 FUNCTIONS = (
     *(_unary(name) for name in UNARY),
+    builtin("atan2", "the angle of the point (x, y), in radians from -pi to pi", _atan2, "y", "x"),
+    builtin("bit_and", "the bits that both integers have", _bits("bit_and"), "a", "b"),
+    builtin("bit_or", "the bits that one of two integers has", _bits("bit_or"), "a", "b"),
+    builtin("bit_xor", "the bits that just one of two integers has", _bits("bit_xor"), "a", "b"),
     builtin("where", "`a` where the condition holds, else `b`, element by element", _where,
             "condition", "a", "b"),
     builtin("cast", "x in another dtype", _cast, "x", "dtype"),

@@ -8,6 +8,7 @@ from flowc.lower import errors
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
 from flowc.lower.builtins.elementwise import extremum
+from flowc.lower.builtins.shapes import sliced
 from flowc.lower.values import POISON, Arg, Builtin
 from flowc.source import Span
 
@@ -63,14 +64,41 @@ def _arg(op: str) -> Any:
     return run
 
 
-def _cumsum(lw: Lowerer, span: Span, x: Arg, axis: Arg, reverse: Arg) -> Any:
+def _cumsum(
+    lw: Lowerer, span: Span, x: Arg, axis: Arg, reverse: Arg, exclusive: Arg
+) -> Any:
     if not ask.tensor(lw, "cumsum", x):
         return POISON
     found = ask.axis(lw, axis, x.value)
-    backwards = ask.truth(lw, "reverse", reverse)
-    if found is None or backwards is None:
+    backwards, shifted = ask.truth(lw, "reverse", reverse), ask.truth(lw, "exclusive", exclusive)
+    if found is None or backwards is None or shifted is None:
         return POISON
+    if shifted:
+        x = Arg(_shifted(lw, span, x, found, backwards), span)
     return lw.emit("cumsum", [x], span, axis=found, reverse=backwards)
+
+
+def _shifted(lw: Lowerer, span: Span, x: Arg, axis: int, backwards: bool) -> Any:
+    """x moved by one along the axis, with a zero first (or last, if the sum goes backwards)."""
+    size = x.value.type.shape[axis]
+    if not isinstance(size, int):
+        lw.report(errors.slice_of_unknown(span, size))
+        return POISON
+    kept = (1, size, 1) if backwards else (0, size - 1, 1)
+    part = Arg(sliced(lw, span, x, {axis: kept}), span)
+    first = tuple(int(i == axis) for i in range(x.value.type.rank))
+    none = (0,) * len(first)
+    before, after = (none, first) if backwards else (first, none)
+    return lw.emit("pad", [part], span, before=before, after=after, value=0.0)
+
+
+def _argsort(lw: Lowerer, span: Span, x: Arg, axis: Arg, descending: Arg) -> Any:
+    if not ask.tensor(lw, "argsort", x):
+        return POISON
+    found, falling = ask.axis(lw, axis, x.value), ask.truth(lw, "descending", descending)
+    if found is None or falling is None:
+        return POISON
+    return lw.emit("argsort", [x], span, axis=found, descending=falling)
 
 
 def _count(lw: Lowerer, span: Span, x: Arg, over: Arg) -> Any:
@@ -85,8 +113,6 @@ def _count(lw: Lowerer, span: Span, x: Arg, over: Arg) -> Any:
     return total
 
 
-
-
 FUNCTIONS = (
     _reduction("sum", "the sum"),
     _reduction("prod", "the product"),
@@ -98,8 +124,10 @@ FUNCTIONS = (
             _arg("argmax"), "x", ("axis", -1)),
     builtin("argmin", "the position of the first smallest element along an axis, i32",
             _arg("argmin"), "x", ("axis", -1)),
-    builtin("cumsum", "running sums along an axis", _cumsum, "x", ("axis", -1),
-            ("reverse", False)),
+    builtin("argsort", "the positions along an axis in rising (or falling) order, i32; equal "
+            "elements stay in theirs", _argsort, "x", ("axis", -1), ("descending", False)),
+    builtin("cumsum", "running sums along an axis, each without its own element if `exclusive`",
+            _cumsum, "x", ("axis", -1), ("reverse", False), ("exclusive", False)),
     builtin("count", f"how many elements a reduction takes together; {OVER}", _count,
             "x", ("over", "all")),
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from flowc.lower import errors
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
-from flowc.lower.values import POISON, Arg, Tensor
+from flowc.lower.indexing import Axis, slice_bounds
+from flowc.lower.values import POISON, Arg, Tensor, dims_of
 from flowc.source import Span
-from flowc_runtime.dims import NotExact, divide, product
+from flowc_runtime.dims import Dim, NotExact, divide, product
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -83,37 +86,87 @@ def _expand(lw: Lowerer, span: Span, x: Arg, axis: Arg) -> Any:
 def _squeeze(lw: Lowerer, span: Span, x: Arg, axis: Arg) -> Any:
     if not ask.tensor(lw, "squeeze", x):
         return POISON
-    at = ask.axis(lw, axis, x.value)
-    if at is None:
+    axes = ask.axes(lw, axis, x.value)
+    if axes is None:
         return POISON
     shape = x.value.type.shape
-    if shape[at] != 1:
-        lw.report(errors.squeeze_of_many(x, axis, shape[at]))
-        return POISON
-    return lw.emit("reshape", [x], span, shape=(*shape[:at], *shape[at + 1 :]))
+    for at in axes:
+        if shape[at] != 1:
+            lw.report(errors.squeeze_of_many(x, at, shape[at]))
+            return POISON
+    return lw.emit("reshape", [x], span,
+                   shape=tuple(d for at, d in enumerate(shape) if at not in axes))
 
 
 def _split(lw: Lowerer, span: Span, x: Arg, parts: Arg, axis: Arg) -> Any:
     if not ask.tensor(lw, "split", x):
         return POISON
-    count, at = ask.integer(lw, "split", parts), ask.axis(lw, axis, x.value)
-    if count is None or at is None:
+    at = ask.axis(lw, axis, x.value)
+    if at is None:
         return POISON
-    size = x.value.type.shape[at]
+    sizes = _sizes(lw, x, parts, x.value.type.shape[at])
+    if sizes is None:
+        return POISON
+    stops = list(accumulate(sizes, initial=0))
+    return tuple(sliced(lw, span, x, {at: (a, b, 1)}) for a, b in pairwise(stops))
+
+
+def _sizes(lw: Lowerer, x: Arg, parts: Arg, size: Dim) -> list[int] | None:
+    """What each part has of a dimension: an equal share of it, or what the list says."""
+    if isinstance(parts.value, list):
+        if dims_of(parts.value) is not None and size == sum(parts.value) and all(
+                isinstance(p, int) and p >= 1 for p in parts.value):
+            return list(parts.value)
+        lw.report(errors.uneven_split(x, parts, size))
+        return None
+    count = ask.integer(lw, "split", parts)
+    if count is None:
+        return None
     if not isinstance(size, int) or count < 1 or size % count:
         lw.report(errors.uneven_split(x, parts, size))
-        return POISON
-    width = size // count
-    return tuple(_part(lw, span, x, at, i * width, (i + 1) * width) for i in range(count))
+        return None
+    return [size // count] * count
 
 
-def _part(lw: Lowerer, span: Span, x: Arg, axis: int, start: int, stop: int) -> Any:
+def sliced(lw: Lowerer, span: Span, x: Arg, axes: Mapping[int, Axis]) -> Any:
+    """`range(start, stop, step)` of some axes of x, and the others whole."""
     shape = x.value.type.shape
-    starts = tuple(start if i == axis else 0 for i in range(len(shape)))
-    stops = tuple(
-        stop if i == axis else (d if isinstance(d, int) else None) for i, d in enumerate(shape)
-    )
-    return lw.emit("slice", [x], span, starts=starts, stops=stops, steps=(1,) * len(shape))
+    whole = [(0, d if isinstance(d, int) else None, 1) for d in shape]
+    bounds = [axes.get(axis, all_of_it) for axis, all_of_it in enumerate(whole)]
+    starts, stops, steps = zip(*bounds, strict=True)
+    return lw.emit("slice", [x], span, starts=starts, stops=stops, steps=steps)
+
+
+def _slice(
+    lw: Lowerer, span: Span, x: Arg, start: Arg, stop: Arg, step: Arg, axis: Arg
+) -> Any:
+    if not ask.tensor(lw, "slice", x):
+        return POISON
+    at = ask.axis(lw, axis, x.value)
+    for bound in (start, stop, step):
+        if bound.value is not None and ask.integer(lw, "slice", bound) is None:
+            return POISON
+    if at is None:
+        return POISON
+    size = x.value.type.shape[at]
+    bounds = slice_bounds(lw, span, size, start.value, stop.value, step.value)
+    return POISON if bounds is None else sliced(lw, span, x, {at: bounds})
+
+
+def _tile(lw: Lowerer, span: Span, x: Arg, repeats: Arg) -> Any:
+    """Each axis with one before it, along which it is repeated; then both are one."""
+    if not ask.tensor(lw, "tile", x):
+        return POISON
+    shape, counts = x.value.type.shape, dims_of(repeats.value)
+    if counts is None or len(counts) != len(shape) or any(
+            isinstance(c, int) and c < 1 for c in counts):
+        lw.report(errors.wants("tile", f"a number of times for each of {len(shape)} axes", repeats))
+        return POISON
+    pairs = list(zip(counts, shape, strict=True))
+    apart = lw.emit("reshape", [x], span, shape=tuple(d for _, n in pairs for d in (1, n)))
+    spread = lw.emit("broadcast", [Arg(apart, span)], span,
+                     shape=tuple(d for pair in pairs for d in pair))
+    return lw.emit("reshape", [Arg(spread, span)], span, shape=tuple(c * n for c, n in pairs))
 
 
 def _concat(lw: Lowerer, span: Span, parts: Arg, axis: Arg) -> Any:
@@ -150,24 +203,6 @@ def _tensors(lw: Lowerer, function: str, parts: Arg) -> list[Arg] | None:
     return [Arg(item, parts.span) for item in items]
 
 
-def _pad(lw: Lowerer, span: Span, x: Arg, before: Arg, after: Arg, value: Arg) -> Any:
-    if not ask.tensor(lw, "pad", x):
-        return POISON
-    sides = []
-    for side in (before, after):
-        items = side.value if isinstance(side.value, (list, tuple)) else None
-        if items is None or len(items) != x.value.type.rank or not all(
-                isinstance(i, int) and i >= 0 for i in items):
-            wanted = f"a list with a size from 0 for each of the {x.value.type.rank} axes"
-            lw.report(errors.wants("pad", wanted, side))
-            return POISON
-        sides.append(tuple(items))
-    if not isinstance(value.value, (int, float)):
-        lw.report(errors.wants("pad", "a number", value))
-        return POISON
-    return lw.emit("pad", [x], span, before=sides[0], after=sides[1], value=float(value.value))
-
-
 FUNCTIONS = (
     builtin("reshape", "x in another shape; one dimension may be -1", _reshape, "x", "shape"),
     builtin("transpose", "x with two axes exchanged, the last two by default", _transpose,
@@ -176,11 +211,15 @@ FUNCTIONS = (
     builtin("broadcast", "x repeated to a shape, by the rules of operators", _broadcast,
             "x", "shape"),
     builtin("expand", "x with an axis of size 1 put in", _expand, "x", "axis"),
-    builtin("squeeze", "x without an axis of size 1", _squeeze, "x", "axis"),
-    builtin("split", "x in equal parts along an axis", _split, "x", "parts", ("axis", -1)),
+    builtin("squeeze", "x without an axis of size 1, or several", _squeeze, "x", "axis"),
+    builtin("slice", "the elements from `start` to before `stop` along an axis, by `step`; "
+            "negative numbers count from the end", _slice,
+            "x", ("start", None), ("stop", None), ("step", None), ("axis", -1)),
+    builtin("split", "x in equal parts along an axis, or in parts of the sizes in a list", _split,
+            "x", "parts", ("axis", -1)),
+    builtin("tile", "x repeated along each axis as often as the list says", _tile,
+            "x", "repeats"),
     builtin("concat", "a list of tensors one after the other along an axis", _concat,
             "parts", ("axis", -1)),
     builtin("stack", "a list of equal tensors along a new axis", _stack, "parts", ("axis", 0)),
-    builtin("pad", "x with `value` around it; sizes for each axis", _pad,
-            "x", "before", "after", ("value", 0.0)),
 )

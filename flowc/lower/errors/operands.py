@@ -24,7 +24,8 @@ SPELT = {
     "pow": "^", "matmul": "@", "equal": "==", "not_equal": "!=", "less": "<",
     "less_equal": "<=", "greater": ">", "greater_equal": ">=", "logical_and": "and",
     "logical_or": "or", "logical_not": "not", "conv2d": "convolve", "take_along": "pick",
-    "gather": "lookup", "maximum": "max", "minimum": "min", "neg": "-",
+    "gather": "lookup", "gather_along": "lookup_along", "maximum": "max", "minimum": "min",
+    "neg": "-",
 }  # fmt: skip
 PLACES = ("first", "second", "third")
 

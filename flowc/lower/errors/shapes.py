@@ -163,17 +163,29 @@ def reshape_open(x: Arg, shape: Arg, rest: Dim, lw: Lowerer) -> Diagnostic:
     )
 
 
-def squeeze_of_many(x: Arg, axis: Arg, size: Dim) -> Diagnostic:
+def squeeze_of_many(x: Arg, axis: int, size: Dim) -> Diagnostic:
     return Diagnostic(
-        "shape-mismatch", f"axis {axis.value} of {x.value.type} has the size {size}, not 1",
+        "shape-mismatch", f"axis {axis} of {x.value.type} has the size {size}, not 1",
         Label(x.span),
     )
 
 
 def uneven_split(x: Arg, parts: Arg, size: Dim) -> Diagnostic:
+    if isinstance(parts.value, list):
+        listed = ", ".join(map(str, parts.value))
+        message = f"parts of [{listed}] do not make up a dimension of {size}"
+        return Diagnostic("shape-mismatch", message, Label(parts.span),
+                          others=(Label(x.span, str(x.value.type)),))
     return Diagnostic(
         "inexact-division", f"a dimension of {size} has no {describe(parts.value)} of equal parts"
         .replace("the number ", ""), Label(parts.span), others=(Label(x.span, str(x.value.type)),),
+    )
+
+
+def pads_too_much(x: Arg, axis: int, size: int, mode: str, most: int) -> Diagnostic:
+    return Diagnostic(
+        "out-of-range", f"`pad` has {size} elements along axis {axis}, of which \"{mode}\" can add "
+        f"{most} on a side", Label(x.span, str(x.value.type)),
     )
 
 
@@ -182,6 +194,20 @@ def no_image(function: str, x: Arg) -> Diagnostic:
         "shape-mismatch", f"`{function}` wants images [batch, height, width, channels], "
         f"but this is {x.value.type}", Label(x.span),
         help="a grey image gets its channel with expand(x, -1)",
+    )
+
+
+def bad_equation(equation: Arg, why: str) -> Diagnostic:
+    return Diagnostic(
+        "wrong-arguments", f"`einsum` cannot read \"{shown(equation.value)}\": {why}",
+        Label(equation.span),
+    )
+
+
+def letter_clash(equation: Arg, letter: str, known: Dim, arg: Arg, size: Dim) -> Diagnostic:
+    return Diagnostic(
+        "shape-mismatch", f"`einsum`: {letter} has the size {known}, but {size} here",
+        Label(arg.span, str(arg.value.type)), others=(Label(equation.span, "by this equation"),),
     )
 
 

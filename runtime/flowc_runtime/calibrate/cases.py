@@ -85,7 +85,8 @@ def _line(op: str, shape: str) -> Case:
     """The op as a kernel of one line, as plans have it."""
     kinds = {"where": ("bool", "f32", "f32"), "logical_not": ("bool",),
              "logical_and": ("bool", "bool"), "logical_or": ("bool", "bool"),
-             "cast": ("i32",)}  # fmt: skip
+             "cast": ("i32",),
+             **dict.fromkeys(("bit_and", "bit_or", "bit_xor"), ("i32", "i32"))}  # fmt: skip
     dtypes = kinds.get(op, ("f32",) * len(CATALOG[op].operands))
     names = ", ".join(f"i{k}" for k in range(len(dtypes)))
     attrs = ", {dtype=f32}" if op == "cast" else ""
@@ -108,6 +109,7 @@ def _reductions() -> Iterator[Case]:
             yield _case(op, f"f32[{rows}, {columns}]", axis=1)
     for rows, columns in ROWS:
         yield _case("cumsum", f"f32[{rows}, {columns}]", axis=1, reverse=False)
+        yield _case("argsort", f"f32[{rows}, {columns}]", axis=1)
 
 
 def _products() -> Iterator[Case]:
@@ -170,6 +172,9 @@ def _tables() -> Iterator[Case]:
         yield _case("scatter_add", index, f"f32[{indices}, {width}]", below=rows, rows=rows)
         yield _case("take_along", f"f32[{indices}, {width}]", index, below=width)
         yield _case("put_along", index, f"f32[{indices}]", below=width, size=width)
+        yield _case("gather_along", table, f"i32[{indices}, {width}]", axis=0, below=rows)
+        yield _case("scatter_add_along", f"i32[{indices}, {width}]", f"f32[{indices}, {width}]",
+                    axis=0, size=rows, below=rows)  # fmt: skip
         folded = f"i32[16, {indices // 16}]"
         yield _case("take_along", f"f32[16, {indices // 16}, {width}]", folded, below=width)
         yield _case("put_along", folded, f"f32[16, {indices // 16}]", below=width, size=width)

@@ -37,6 +37,7 @@ UFUNCS: Mapping[str, np.ufunc] = MappingProxyType(
         "sub": np.subtract,
         "mul": np.multiply,
         "div": np.divide,
+        "atan2": np.arctan2,
         "maximum": np.maximum,
         "minimum": np.minimum,
         "equal": np.equal,
@@ -47,6 +48,9 @@ UFUNCS: Mapping[str, np.ufunc] = MappingProxyType(
         "greater_equal": np.greater_equal,
         "logical_and": np.logical_and,
         "logical_or": np.logical_or,
+        "bit_and": np.bitwise_and,
+        "bit_or": np.bitwise_or,
+        "bit_xor": np.bitwise_xor,
     }
 )
 SLOW_WITH_ONE_NUMBER = ("maximum", "minimum")  # three times as slow as with a second array

@@ -8,8 +8,10 @@ from types import MappingProxyType
 from flowc_runtime.ops import (
     along,
     arithmetic,
+    bits,
     compare,
     conv,
+    elements,
     indexing,
     joining,
     leaf,
@@ -21,6 +23,7 @@ from flowc_runtime.ops import (
     reduce,
     select,
     slicing,
+    sorting,
     unary,
 )
 from flowc_runtime.ops.op import Op
@@ -32,15 +35,16 @@ FAMILIES: Mapping[str, tuple[Op, ...]] = MappingProxyType(
         "functions of one operand": unary.OPS,
         "arithmetic": arithmetic.OPS,
         "comparison and logic": compare.OPS,
+        "bits of integers": bits.OPS,
         "choice and conversion": select.OPS,
         "reductions": reduce.OPS,
-        "along an axis": along.OPS,
+        "along an axis": (*along.OPS, *sorting.OPS),
         "matrix products": (*matmul.OPS, *linalg.OPS),
         "convolution": conv.OPS,
         "pooling": pool.OPS,
         "movement": (*movement.OPS, *joining.OPS),
         "slices": slicing.OPS,
-        "indexing": indexing.OPS,
+        "indexing": (*indexing.OPS, *elements.OPS),
         "random numbers": random.OPS,
     }
 )

@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from flowc_runtime.ops.cost import DIVISION_FLOPS, POW_FLOPS, per_result_element
+from flowc_runtime.ops.cost import (
+    DIVISION_FLOPS,
+    POW_FLOPS,
+    TRANSCENDENTAL_FLOPS,
+    per_result_element,
+)
 from flowc_runtime.ops.cotangents import no_flow, scalar, sum_to
 from flowc_runtime.ops.elementwise import Rule, is_constant, same_type, single, ufunc_kernel
 from flowc_runtime.ops.op import (
@@ -131,6 +136,15 @@ def _remainder_rule(emit: Emit, forward: Forward, g: Any) -> tuple[Any, ...]:
     return sum_to(emit, g, a.type), emit("neg", sum_to(emit, by_b, b.type))
 
 
+def _atan2_rule(emit: Emit, forward: Forward, g: Any) -> tuple[Any, ...]:
+    """By the side `a` it is `b / (a*a + b*b)`, by `b` it is `-a / (a*a + b*b)`."""
+    a, b = forward.operands
+    square = emit("add", emit("mul", a, a), emit("mul", b, b))
+    share = emit("div", g, square)
+    by_b = emit("neg", sum_to(emit, emit("mul", share, a), b.type))
+    return sum_to(emit, emit("mul", share, b), a.type), by_b
+
+
 ADD = _binary("add", "The sum `a + b`.", ufunc_kernel(np.add), single(_add_rule))
 SUB = _binary("sub", "The difference `a - b`.", ufunc_kernel(np.subtract), single(_sub_rule))
 MUL = _binary("mul", "The product `a * b`.", ufunc_kernel(np.multiply), single(_mul_rule))
@@ -192,5 +206,17 @@ REMAINDER = _binary(
     domain=(0.5, 4.0),
     samples=(Sample(("i32[3, 4]", "i32[4]"), low=1, high=9),),
 )
+ATAN2 = _binary(
+    "atan2",
+    "The angle in radians, between -pi and pi, at which the point with the height `a` and the "
+    "distance `b` is seen: `atan(a / b)` with the quadrant of the signs. All inverse functions of "
+    "angles are made of it.",
+    ufunc_kernel(np.arctan2),
+    single(_atan2_rule),
+    2 * TRANSCENDENTAL_FLOPS,
+    FLOATS,
+    domain=(0.5, 2.0),
+    samples=(Sample(("f32[4]", "f32[3, 4]"), low=-2.0, high=-0.5),),
+)
 
-OPS = (ADD, SUB, MUL, DIV, POW, MAXIMUM, MINIMUM, FLOOR_DIV, REMAINDER)
+OPS = (ADD, SUB, MUL, DIV, POW, MAXIMUM, MINIMUM, FLOOR_DIV, REMAINDER, ATAN2)

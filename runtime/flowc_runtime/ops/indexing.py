@@ -29,7 +29,7 @@ from flowc_runtime.types import TensorType
 INDEX_BYTES = 8  # NumPy indexes with i64
 
 
-def _need_inside(index: Array, size: int) -> None:
+def need_inside(index: Array, size: int) -> None:
     """One look at each index: read as unsigned, a negative one is larger than any size."""
     if not index.size or int(index.view(f"u{index.itemsize}").max()) < size:
         return
@@ -56,7 +56,7 @@ def _gather_infer(types: Types, attrs: Attrs) -> Types:
 
 def _gather(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
     table, index = ins
-    _need_inside(index, table.shape[0])
+    need_inside(index, table.shape[0])
     if outs[0].size:
         # The bounds are checked above; "clip" is the mode in which NumPy needs no buffer.
         np.take(table, _as_i64(index, scratch), axis=0, out=outs[0], mode="clip")
@@ -83,7 +83,7 @@ def _scatter_infer(types: Types, attrs: Attrs) -> Types:
 def _scatter(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
     """Adds single elements, block by block: NumPy's `add.at` is fast in one dimension only."""
     out, (index, updates) = outs[0], ins
-    _need_inside(index, out.shape[0])
+    need_inside(index, out.shape[0])
     out.fill(0)
     columns = out[:1].size
     if not columns or not index.size:
@@ -137,7 +137,7 @@ def _flat_positions(index: Array, size: int, scratch: Array) -> Array:
 
 def _take(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
     out, (x, index) = outs[0], ins
-    _need_inside(index, x.shape[-1])
+    need_inside(index, x.shape[-1])
     if out.size:
         positions = _flat_positions(index, x.shape[-1], scratch)
         np.take(x.reshape(-1), positions, out=out.reshape(-1), mode="clip")
@@ -162,7 +162,7 @@ def _put_infer(types: Types, attrs: Attrs) -> Types:
 
 def _put(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
     out, (index, g) = outs[0], ins
-    _need_inside(index, out.shape[-1])
+    need_inside(index, out.shape[-1])
     out.fill(0)
     if g.size:
         positions = _flat_positions(index, out.shape[-1], scratch)

@@ -1,0 +1,1 @@
+"""Agreement with PyTorch: a table of cases, both sides of each, and what PyTorch said."""
