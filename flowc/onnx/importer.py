@@ -13,12 +13,13 @@ from flowc.onnx.desk import Desk
 from flowc.onnx.errors import NotKnown, OnnxError, Unsupported
 from flowc.onnx.fold import fold, is_foldable
 from flowc.onnx.model import Declared, Function, Graph, Model, Node
-from flowc.onnx.names import legal
+from flowc.onnx.names import RESERVED, legal
 from flowc.onnx.read import bound
 from flowc.onnx.values import LOST, Known, Lost, Tensor, Value, settled
 from flowc_runtime.dims import Dim, symbol
 from flowc_runtime.types import TensorType
 
+MAX_GIVEN = 64  # elements of an input that can be fixed
 MAX_DEPTH = 24  # functions in functions, graphs in graphs
 Size = int | str  # a number, or the word `batch`
 
@@ -75,11 +76,15 @@ class Importer:
         self.bench = Bench(self.desk, self.subgraph, self._find)
         self.scopes: list[dict[str, Value]] = []
         self.depth = 0
+        self.outputs: set[str] = set()
+        self.given: dict[str, Tensor] = {}
+        self.sources: dict[str, frozenset[str]] = {}  # the inputs that a tensor depends on
 
     def whole(self, wishes: Wishes) -> Imported:
         graph = self.model.graph
         values = self._inputs(graph.inputs, wishes)
         inputs = {n: v for n, v in values.items() if isinstance(v, Tensor)}
+        self.given = inputs
         results = self.subgraph(graph, values)
         self.problems.raise_any()
         outputs: dict[str, str] = {}
@@ -108,7 +113,12 @@ class Importer:
             if shape is None:
                 open_sizes.append(_said(item))
                 continue
-            values[item.name] = self.desk.input(item.name, TensorType(item.dtype, shape))
+            if 0 in shape:
+                raise OnnxError("onnx-value", f"the input `{item.name}` has no elements",
+                                help=f"--value {item.name}=", wanted=(item.name,))
+            tensor = self.desk.input(item.name, TensorType(item.dtype, shape))
+            self.sources[tensor.name] = frozenset([item.name])
+            values[item.name] = tensor
         if open_sizes:
             raise OnnxError(
                 "onnx-shape", f"sizes of inputs are not known: {'; '.join(open_sizes)}",
@@ -118,6 +128,9 @@ class Importer:
 
     def _output(self, declared: Declared, value: Value) -> str:
         wish = legal(declared.name) or "result"
+        while wish in RESERVED or wish in self.outputs:
+            wish += "_"
+        self.outputs.add(wish)
         try:
             tensor = self.bench.tensor(value)
         except (Unsupported, NotKnown) as error:
@@ -177,18 +190,31 @@ class Importer:
         for name, value in zip(node.outputs, results, strict=False):
             if name:
                 scope[name] = value
+        self._trace(node, results)
         for name in node.outputs[len(results):]:
             scope[name] = LOST
         for name in self.bench.absorbed:
             scope[name] = results[0]
         self.bench.absorbed.clear()
 
+    def _trace(self, node: Node, results: Sequence[Value]) -> None:
+        """Notes which inputs the results depend on."""
+        values = [self._find(name) for name in mentioned(node)]
+        found = [self.sources.get(v.name, frozenset()) for v in values if isinstance(v, Tensor)]
+        whole = frozenset().union(*found)
+        for value in results:
+            if isinstance(value, Tensor):
+                self.sources.setdefault(value.name, whole)
+
     def _not_known(self, node: Node, error: NotKnown) -> None:
-        inputs = {v.name: n for n, v in self.scopes[0].items() if isinstance(v, Tensor)}
-        declared = {d.name for d in self.model.graph.inputs}
-        name = inputs.get(error.name, "")
-        if name in declared:
-            self.problems.wanted.setdefault(name, f"{error.what} of {node.operator} at {node.place}")
+        """Small inputs that the value depends on can be fixed; anything else is in the way."""
+        sources = sorted(self.sources.get(error.name, ()))
+        first = self.given
+        small = [n for n in sources if _is_small(first.get(n))]
+        if sources and small == sources:
+            for name in sources:
+                self.problems.wanted.setdefault(
+                    name, f"{error.what} of {node.operator} at {node.place}")
             return
         self.problems.unsupported.append(
             f"{node.operator} at {node.place}: {error.what} is only known in a step")
@@ -243,8 +269,9 @@ class Importer:
         absent |= {n: None for n, v in zip(function.inputs, inputs, strict=False) if v is None}
         attrs = {**function.defaults, **node.attrs}
         nodes = [_in_call(n, node, attrs, absent) for n in function.nodes]
-        results = self._scope(nodes, given, function.outputs[: len(node.outputs)], closed=True)
-        return results
+        asked = [n for n, o in zip(function.outputs, node.outputs, strict=False) if o]
+        made = iter(self._scope(nodes, given, asked, closed=True))
+        return [next(made) if name else LOST for name in node.outputs]
 
 
 def _in_call(inner: Node, outer: Node, attrs: Mapping[str, object],
@@ -253,6 +280,13 @@ def _in_call(inner: Node, outer: Node, attrs: Mapping[str, object],
     name = f"{outer.name or outer.op}.{inner.op}"
     return Node(inner.op, inner.domain, name, outer.index, inputs, inner.outputs,
                 bound(inner.attrs, attrs), inner.version)
+
+
+def _is_small(value: Value | None) -> bool:
+    """Whether an input is of a kind that a flag of the command line could give."""
+    if not isinstance(value, Tensor) or any(not isinstance(d, int) for d in value.shape):
+        return False
+    return value.rank <= 1 and int(value.type.size) <= MAX_GIVEN  # type: ignore[arg-type]
 
 
 def _listed(results: Value | Sequence[Value]) -> list[Value]:
@@ -309,10 +343,13 @@ def _check_names(declared: Sequence[Declared], wishes: Wishes) -> None:
 
 def _batch_names(declared: Sequence[Declared], wishes: Wishes) -> set[str]:
     """The names of open first sizes: all of them are the batch."""
-    return {
-        item.shape[0] for item in declared
-        if item.shape and isinstance(item.shape[0], str) and item.name not in wishes.shapes
-    }  # fmt: skip
+    names = {item.shape[0] for item in declared
+             if item.shape and isinstance(item.shape[0], str) and item.name not in wishes.shapes}
+    for item in declared:  # what a wish calls the batch is the batch everywhere
+        wish = wishes.shapes.get(item.name, ())
+        names |= {said for said, given in zip(item.shape or (), wish, strict=False)
+                  if given == "batch" and isinstance(said, str)}
+    return {name for name in names if isinstance(name, str)}
 
 
 def _shape(

@@ -13,7 +13,7 @@ from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import DTYPE_OF, Node
 from flowc.onnx.text import Expr, Infix, Prefix, call, is_expr
-from flowc.onnx.values import Known, Order, Tensor
+from flowc.onnx.values import Known, Order, Tensor, Value
 from flowc_runtime.dims import Poly
 from flowc_runtime.types import DTYPES
 
@@ -107,24 +107,25 @@ def _leaky(x: Tensor, attrs: Any) -> Expr:
 
 
 def _selu(x: Tensor, attrs: Any) -> Expr:
-    alpha, gamma = attrs.get("alpha", 1.67326319217681884765625), attrs.get(
-        "gamma", 1.05070102214813232421875)
+    alpha, gamma = attrs.get("alpha", SELU[0]), attrs.get("gamma", SELU[1])
+    if (np.float32(alpha), np.float32(gamma)) == tuple(np.float32(v) for v in SELU):
+        return call("selu", x.expr)
     return _times(call("elu", x.expr, alpha=alpha), gamma)
 
 
+SELU = (1.67326319217681884765625, 1.05070102214813232421875)
+
+
 def _celu(x: Tensor, attrs: Any) -> Expr:
-    alpha = attrs.get("alpha", 1.0)
-    below = _times(call("expm1", Infix("/", call("min", x.expr, 0), alpha)), alpha)
-    return _plus(call("max", x.expr, 0), below)
+    return call("celu", x.expr, attrs.get("alpha", 1.0))
 
 
 def _hard_sigmoid(x: Tensor, attrs: Any) -> Expr:
     slope, shift = attrs.get("alpha", 0.2), attrs.get("beta", 0.5)
-    return call("clip", _plus(_times(x.expr, slope), shift), 0, 1)
-
-
-def _hard_swish(x: Tensor, attrs: Any) -> Expr:
-    return _times(x.expr, Infix("/", call("clip", _plus(x.expr, 3), 0, 6), 6))
+    settings = {} if shift == 0.5 else {"shift": shift}
+    if np.float32(slope) != np.float32(1 / 6):
+        settings["slope"] = slope
+    return call("hard_sigmoid", x.expr, **settings)
 
 
 def _thresholded(x: Tensor, attrs: Any) -> Expr:
@@ -140,8 +141,7 @@ def _shrink(x: Tensor, attrs: Any) -> Expr:
 def _gelu(x: Tensor, attrs: Any) -> Expr:
     if attrs.get("approximate", "none") == "tanh":
         return call("gelu", x.expr)
-    inside = _plus(call("erf", Infix("/", x.expr, math.sqrt(2))), 1)
-    return _times(_times(x.expr, 0.5), inside)
+    return call("gelu", x.expr, exact=True)
 
 
 def _swish(x: Tensor, attrs: Any) -> Expr:
@@ -150,15 +150,9 @@ def _swish(x: Tensor, attrs: Any) -> Expr:
         x.expr, call("sigmoid", _times(x.expr, alpha)))
 
 
-def _mish(x: Tensor, attrs: Any) -> Expr:
-    return _times(x.expr, call("tanh", call("softplus", x.expr)))
-
-
-def _relu(x: Tensor, attrs: Any) -> Expr:
-    return call("relu", x.expr)
-
-
 def _is_inf(x: Tensor, attrs: Any) -> Expr:
+    if attrs.get("detect_positive", 1) and attrs.get("detect_negative", 1):
+        return call("is_inf", x.expr)
     sign: list[Expr] = []
     if attrs.get("detect_positive", 1):
         sign.append(Infix(">", x.expr, 3.4028235e38))
@@ -166,50 +160,25 @@ def _is_inf(x: Tensor, attrs: Any) -> Expr:
         sign.append(Infix("<", x.expr, -3.4028235e38))
     if not sign:
         return call("fill", list(x.type.shape), False, word("bool"))
-    return sign[0] if len(sign) == 1 else Infix("or", *sign)
-
-
-def _hyperbolic(sign: str) -> Build:
-    def build(x: Tensor, attrs: Any) -> Expr:
-        return Infix("/", Infix(sign, call("exp", x.expr), call("exp", Prefix("-", x.expr))), 2)
-
-    return build
-
-
-def _tan(x: Tensor, attrs: Any) -> Expr:
-    return Infix("/", call("sin", x.expr), call("cos", x.expr))
-
-
-def _asinh(x: Tensor, attrs: Any) -> Expr:
-    root = call("sqrt", _plus(call("square", x.expr), 1))
-    return _times(call("sign", x.expr), call("log", _plus(call("abs", x.expr), root)))
-
-
-def _acosh(x: Tensor, attrs: Any) -> Expr:
-    return call("log", _plus(x.expr, call("sqrt", Infix("-", call("square", x.expr), 1))))
-
-
-def _atanh(x: Tensor, attrs: Any) -> Expr:
-    return _times(Infix("-", call("log1p", x.expr), call("log1p", Prefix("-", x.expr))), 0.5)
+    return sign[0]
 
 
 UNARY: dict[str, Translate] = {
     **{op: named(function) for op, function in {
         "Abs": "abs", "Sign": "sign", "Exp": "exp", "Log": "log", "Sqrt": "sqrt", "Sin": "sin",
-        "Cos": "cos", "Tanh": "tanh", "Erf": "erf", "Floor": "floor", "Ceil": "ceil",
-        "Round": "round", "Sigmoid": "sigmoid", "Softplus": "softplus",
+        "Cos": "cos", "Tan": "tan", "Asin": "asin", "Acos": "acos", "Atan": "atan",
+        "Sinh": "sinh", "Cosh": "cosh", "Tanh": "tanh", "Asinh": "asinh", "Acosh": "acosh",
+        "Atanh": "atanh", "Erf": "erf", "Floor": "floor", "Ceil": "ceil", "Round": "round",
+        "Sigmoid": "sigmoid", "Softplus": "softplus", "Softsign": "softsign", "Relu": "relu",
+        "HardSwish": "hard_swish", "Mish": "mish", "IsNaN": "is_nan", "Reciprocal": "reciprocal",
+        "BitwiseNot": "bit_not",
     }.items()},
     **{op: unary(build) for op, build in {
-        "Relu": _relu, "Elu": _elu, "LeakyRelu": _leaky, "Selu": _selu, "Celu": _celu,
-        "HardSigmoid": _hard_sigmoid, "HardSwish": _hard_swish, "ThresholdedRelu": _thresholded,
-        "Shrink": _shrink, "Gelu": _gelu, "Swish": _swish, "Mish": _mish, "IsInf": _is_inf,
-        "Tan": _tan, "Sinh": _hyperbolic("-"), "Cosh": _hyperbolic("+"), "Asinh": _asinh,
-        "Acosh": _acosh, "Atanh": _atanh,
+        "Elu": _elu, "LeakyRelu": _leaky, "Selu": _selu, "Celu": _celu,
+        "HardSigmoid": _hard_sigmoid, "ThresholdedRelu": _thresholded, "Shrink": _shrink,
+        "Gelu": _gelu, "Swish": _swish, "IsInf": _is_inf,
         "Neg": lambda x, attrs: Prefix("-", x.expr),
         "Not": lambda x, attrs: Prefix("not", x.expr),
-        "IsNaN": lambda x, attrs: Infix("!=", x.expr, x.expr),
-        "Reciprocal": lambda x, attrs: Infix("/", 1, x.expr),
-        "Softsign": lambda x, attrs: Infix("/", x.expr, _plus(call("abs", x.expr), 1)),
     }.items()},
 }  # fmt: skip
 
@@ -221,6 +190,14 @@ def infix(op: str) -> Translate:
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         (left, right), order = aligned(b, inputs)
         return settle(b, node, Infix(op, left, right), order)
+
+    return translate
+
+
+def named_pair(function: str) -> Translate:
+    def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
+        (left, right), order = aligned(b, inputs)
+        return settle(b, node, call(function, left, right), order)
 
     return translate
 
@@ -308,7 +285,10 @@ def cast(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     return cast_to(b, node, inputs[0], dtype)
 
 
-def cast_like(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
+def cast_like(b: Bench, node: Node, inputs: list[Operand]) -> Value:
+    x = inputs[0]
+    if isinstance(x, Known) and not x.is_open:
+        return Known(x.array.astype(DTYPES[inputs[1].dtype].storage), x.wish)
     return cast_to(b, node, inputs[0], inputs[1].dtype)
 
 
@@ -350,8 +330,10 @@ IN_ANY_ORDER: dict[str, Translate] = {
         "Greater": ">", "GreaterOrEqual": ">=", "And": "and", "Or": "or", "Xor": "!=",
     }.items()},
     "Div": divide, "Mod": modulo, "Pow": power, "Clip": clip, "Cast": cast,
-    "CastLike": cast_like, "Where": where, "PRelu": prelu, "Mean": mean,
+    "BitwiseAnd": named_pair("bit_and"), "BitwiseOr": named_pair("bit_or"),
+    "BitwiseXor": named_pair("bit_xor"), "Where": where, "PRelu": prelu, "Mean": mean,
     "Max": chained(lambda a, c: call("max", a, c)),
     "Min": chained(lambda a, c: call("min", a, c)),
     "Sum": chained(_plus),
 }  # fmt: skip
+IN_ANY_FORM: dict[str, Translate] = {"CastLike": cast_like}

@@ -119,11 +119,9 @@ def softmax(function: str) -> Translate:
             rows = [product(plain.shape[:axis]), product(plain.shape[axis:])]
             flat = call(function, call("reshape", plain.expr, rows))
             return b.bind(node, call("reshape", flat, list(plain.shape)))
-        now = x.order or tuple(range(x.rank))
-        if now[-1] != axis:
-            order = tuple([*(a for a in range(x.rank) if a != axis), axis])
-            x = b.in_order(x, None if order == tuple(range(x.rank)) else order)
-        return b.bind(node, call(function, x.expr), order=x.order)
+        here = (x.order or tuple(range(x.rank))).index(axis)
+        over = {} if here == x.rank - 1 else {"over": here}
+        return b.bind(node, call(function, x.expr, **over), order=x.order)
 
     return translate
 

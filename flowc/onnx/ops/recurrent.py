@@ -21,8 +21,8 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 LSTM = """
 # A long short-term memory over [time, rows, n] with the gates of ONNX: i, o, f, c.
 block {name}(
-  x: t[time, rows, n], weight: t[n, 4 * m], hidden: t[m, 4 * m], bias: t[4 * m],
-  h: t[rows, m], c: t[rows, m]{extra_parameters}
+  x: t[time, rows, n], h: t[rows, m], c: t[rows, m],
+  weight: t[n, 4 * m], hidden: t[m, 4 * m], bias: t[4 * m]{extra_parameters}
 ) {{
   states = scan x over time{way} as xt carry (h = h, c = c) {{
     i, o, f, g = split(xt @ weight + h @ hidden + bias, 4)
@@ -36,8 +36,8 @@ block {name}(
 GRU = """
 # A gated recurrent unit over [time, rows, n] with the gates of ONNX: z, r, h.
 block {name}(
-  x: t[time, rows, n], weight: t[n, 3 * m], hidden: t[m, 3 * m], bias: t[3 * m],
-  hidden_bias: t[3 * m], h: t[rows, m]
+  x: t[time, rows, n], h: t[rows, m],
+  weight: t[n, 3 * m], hidden: t[m, 3 * m], bias: t[3 * m], hidden_bias: t[3 * m]
 ) {{
   states = scan x over time{way} as xt carry (h = h) {{
     xz, xr, xh = split(xt @ weight + bias, 3)
@@ -59,7 +59,7 @@ GRU_BEFORE = """    wz, wr, wh = split(hidden, 3)
 RNN = """
 # A plain recurrent layer over [time, rows, n].
 block {name}(
-  x: t[time, rows, n], weight: t[n, m], hidden: t[m, m], bias: t[m], h: t[rows, m]
+  x: t[time, rows, n], h: t[rows, m], weight: t[n, m], hidden: t[m, m], bias: t[m]
 ) {{
   states = scan x over time{way} as xt carry (h = h) {{
     h = {f}(xt @ weight + h @ hidden + bias)
@@ -195,9 +195,9 @@ def _call(
 ) -> list[Tensor]:
     wish = b.wish(node)
     if node.op == "LSTM":
-        tensors = [*given[:3], *starts, *given[3:]]
-        return b.desk.bind_all([wish, f"{wish}_cell"], call(block, data.expr, *tensors))
-    return [b.desk.bind(wish, call(block, data.expr, *given, starts[0]))]
+        return b.desk.bind_all(
+            [wish, f"{wish}_cell"], call(block, data.expr, *starts, *given))
+    return [b.desk.bind(wish, call(block, data.expr, starts[0], *given))]
 
 
 def _results(

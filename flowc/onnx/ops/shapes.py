@@ -11,7 +11,7 @@ from flowc.onnx.bench import Bench, Operand, Translate
 from flowc.onnx.desk import permuted, word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import DTYPE_OF, Node
-from flowc.onnx.text import Index, call
+from flowc.onnx.text import Index, Infix, call
 from flowc.onnx.values import Known, Order, Tensor, Value, settled, sizes
 from flowc_runtime.dims import Dim, NotExact, Poly, divide, product
 
@@ -190,7 +190,7 @@ def slice_(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 def _part(start: Dim, end: Dim, step: int, length: Dim) -> tuple[int, int, int] | None:
     """Bounds that fit the axis; None where it is taken whole."""
     whole = start == 0 and step == 1 and (
-        end == length or isinstance(end, int) and end >= 1 << 31)
+        end == length or isinstance(end, int) and end >= TO_THE_END)
     if whole:
         return None
     if isinstance(start, Poly) or isinstance(end, Poly) or isinstance(length, Poly):
@@ -199,6 +199,10 @@ def _part(start: Dim, end: Dim, step: int, length: Dim) -> tuple[int, int, int] 
     if len(range(first, last, stride)) == 0:
         raise Unsupported("it makes a tensor without elements")
     return first, last, stride
+
+
+# Exporters write the end of an axis of open length as a number like 2147483647.
+TO_THE_END = 1_000_000_000
 
 
 def split(b: Bench, node: Node, inputs: list[Operand]) -> list[Tensor]:
@@ -219,14 +223,12 @@ def split(b: Bench, node: Node, inputs: list[Operand]) -> list[Tensor]:
     if len(set(lengths)) == 1 and len(lengths) > 1 and all(node.outputs):
         parts = b.desk.bind_all(wishes, call("split", x.expr, len(lengths), here))
         return [replace(p, order=x.order) for p in parts]
-    made, start = [], 0
-    for i, part in enumerate(lengths):
-        if part < 1:
-            raise Unsupported("it makes a tensor without elements")
-        expr = cut(x, {axis: (start, start + part, 1)})
-        made.append(x if expr is None else b.bind(node, expr, i, order=x.order))
-        start += part
-    return made
+    if min(lengths) < 1:
+        raise Unsupported("it makes a tensor without elements")
+    if len(lengths) == 1:
+        return [x]
+    parts = b.desk.bind_all(wishes, call("split", x.expr, list(lengths), here))
+    return [replace(p, order=x.order) for p in parts]
 
 
 def concat(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -264,16 +266,10 @@ def expand(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 def tile(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
     counts = b.integers(inputs[1], "the repeats")
-    value = x.expr
-    made = x
-    for axis, count in enumerate(counts):
-        here = axis if x.order is None else x.order.index(axis)
-        if count < 1:
-            raise Unsupported("it makes a tensor without elements")
-        if count > 1:
-            made = b.bind(node, call("concat", [value] * count, axis=here), order=x.order)
-            value = made.expr
-    return made
+    if min(counts, default=1) < 1:
+        raise Unsupported("it makes a tensor without elements")
+    there = counts if x.order is None else [counts[a] for a in x.order]
+    return x if set(counts) <= {1} else b.bind(node, call("tile", x.expr, there), order=x.order)
 
 
 def pad(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -287,11 +283,15 @@ def pad(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     for i, axis in enumerate(axes):
         here = axis if x.order is None else x.order.index(axis)
         before[here], after[here] = pads[i], pads[i + len(axes)]
-    value = node.attrs.get("value", 0.0) if given[1] is None else b.scalar(given[1], "the value")
+    value = given[1]
+    if not isinstance(value, Tensor):
+        value = node.attrs.get("value", 0.0) if value is None else b.scalar(value, "the value")
     x = _cropped(b, node, x, before, after)
     before, after = [max(n, 0) for n in before], [max(n, 0) for n in after]
     if not any(before) and not any(after):
         return x
+    if isinstance(value, Tensor):
+        return _padded_by(b, node, x, before, after, value)
     return padded(b, node, x, before, after, node.attrs.get("mode", "constant"), value)
 
 
@@ -311,11 +311,21 @@ def _cropped(b: Bench, node: Node, x: Tensor, before: list[int], after: list[int
     return x if expr is None else b.bind(node, expr, order=x.order)
 
 
+def _padded_by(
+    b: Bench, node: Node, x: Tensor, before: list[int], after: list[int], value: Tensor
+) -> Tensor:
+    """Padding with a number that only a step knows: chosen where the tensor does not reach."""
+    inside = call("pad", call("fill", list(x.type.shape), 1.0), before, after)
+    number = call("reshape", value.expr, []) if value.rank else value.expr
+    around = call("pad", x.expr, before, after)
+    return b.bind(node, call("where", Infix(">", inside, 0), around, number), order=x.order)
+
+
 def padded(
     b: Bench, node: Node, x: Tensor, before: list[int], after: list[int], mode: str, value: Any
 ) -> Tensor:
     if mode != "constant":
-        raise Unsupported(f"padding of the mode {mode}")
+        return b.bind(node, call("pad", x.expr, before, after, mode=mode), order=x.order)
     if not value:
         return b.bind(node, call("pad", x.expr, before, after), order=x.order)
     return b.bind(node, call("pad", x.expr, before, after, value), order=x.order)
@@ -323,8 +333,6 @@ def padded(
 
 def triangle(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Trilu: the elements on one side of a diagonal, chosen by comparing rows with columns."""
-    from flowc.onnx.text import Infix
-
     x = b.tensor(inputs[0])
     k = b.integers(inputs[1], "the diagonal")[0] if len(inputs) > 1 and inputs[1] else 0
     rows, columns = x.shape[-2:]
@@ -357,8 +365,6 @@ def space_to_depth(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 
 def eye_like(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    from flowc.onnx.text import Infix
-
     rows, columns = inputs[0].shape
     dtype = DTYPE_OF.get(node.attrs["dtype"]) if "dtype" in node.attrs else inputs[0].dtype
     if dtype is None:
