@@ -272,3 +272,26 @@ def test_dropout_works_while_training_only_and_differs_from_step_to_step() -> No
     again = float(step(session, x, number=1)["loss"])
     assert first != second and first == again
     np.testing.assert_array_equal(step(session, x, program="predict")["output.y"], 1)
+
+
+def test_a_random_choice_is_made_as_often_as_it_is_likely() -> None:
+    logits = np.log(np.broadcast_to([0.1, 0.6, 0.3], (4000, 3))).astype(np.float32)
+    out = outputs(
+        "input x: f32[batch, 3]\noutput coin = random_bernoulli([batch], 0.3)\n"
+        "output choice = random_categorical(x)", x=logits)
+    assert out["output.coin"].mean() == pytest.approx(0.3, abs=0.03)
+    shares = np.bincount(out["output.choice"], minlength=3) / len(logits)
+    np.testing.assert_allclose(shares, [0.1, 0.6, 0.3], atol=0.03)
+
+
+def test_gradients_flow_through_a_sample_into_mean_and_variance() -> None:
+    """The slope of a sample by its mean is 1; by the logarithm of the variance, half its noise."""
+    body = model(
+        "input x: f32[batch, 2000]\nparam mu: f32[2000] = constant(3.0)\nparam v: f32[2000]\n"
+        "y = sample_normal(mu, v) + 0 * x\nloss = sum(y * y) / 2\noutput y = mean(y)")
+    session = open_session(trained(body, inputs="x", batch=1))
+    step(session, {"x": np.zeros((1, 2000))})
+    drawn = 3.0 - session.variables["mu"]  # the learning rate is 1, the slope is y itself
+    noise = drawn - 3.0
+    assert noise.mean() == pytest.approx(0, abs=0.1) and noise.std() == pytest.approx(1, abs=0.1)
+    np.testing.assert_allclose(-session.variables["v"], drawn * noise / 2, rtol=1e-3, atol=1e-4)

@@ -43,9 +43,12 @@ BLOCKS_APART = {
     "causal_mask": "a part of attention",
     "lstm_cell": "a round of lstm",
     "gru_cell": "a round of gru",
+    "to_heads": "a part of attention",
+    "from_heads": "a part of attention",
 }
 MODULES_APART = {
     "initialisers": "random first values: tests/test_random.py",
+    "random": "random numbers: tests/test_random.py",
     "optimizers": "steps, not functions: tests/test_optimizers.py",
     "schedules": "functions of the step: tests/test_optimizers.py",
 }

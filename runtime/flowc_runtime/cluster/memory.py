@@ -15,7 +15,8 @@ from flowc_runtime.plan import ALIGNMENT_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Bytes. `channels` are the slots of payloads, `sums` what adding up shards needs."""
+    """Bytes. `channels` are the slots of payloads, `sums` what adding up shards needs, and what
+    looking ahead does in async."""
 
     variables: int
     constants: int
@@ -38,7 +39,8 @@ def bytes_held(
     return Held(
         rounded(part.variable_bytes), rounded(part.constant_bytes),
         lanes_of(plan, me, ranges) * rounded(part.arena_bytes),
-        SLOTS * (sent + received), own_sums(plan, me, ranges) + spare_bytes(plan, me, ranges),
+        SLOTS * (sent + received),
+        own_sums(plan, me, ranges) + spare_bytes(plan, me, ranges) + ahead_bytes(plan, me),
     )  # fmt: skip
 
 
@@ -59,6 +61,14 @@ def spare_bytes(plan: ClusterPlan, me: TaskName, ranges: Ranges) -> int:
         return 0
     summed = [c for c in plan.channels if c.kind == "gradients" and c.consumer == me.role]
     return max((spare_of(plan, channel, ranges) for channel in summed), default=0)
+
+
+def ahead_bytes(plan: ClusterPlan, me: TaskName) -> int:
+    """Asynchronous training: all variables that this task gives, as they were a step before."""
+    if plan.sync.mode != "async":
+        return 0
+    given = (c for c in plan.channels if c.kind == "variables" and c.producer == me.role)
+    return sum(rounded(channel.bytes) for channel in given)
 
 
 def spare_of(plan: ClusterPlan, channel: Channel, ranges: Ranges) -> int:

@@ -38,6 +38,22 @@ def attention(t: Any, x: Any, qkv: Any, out: Any, bias: Any, heads: int, causal:
     return mixed.transpose(1, 2).reshape(batch, time, d) @ out + bias
 
 
+def bidirectional(t: Any, layer: Any, x: Any, *weights: Any) -> Any:
+    half = len(weights) // 2
+    back = layer(t, x.flip(1), *weights[half:]).flip(1)
+    return t.cat([layer(t, x, *weights[:half]), back], -1)
+
+
+def cross_attention(t: Any, x: Any, memory: Any, q: Any, kv: Any, out: Any, bias: Any) -> Any:
+    """In two heads."""
+    def heads(tensor: Any) -> Any:
+        return tensor.reshape(*tensor.shape[:2], 2, -1).transpose(1, 2)
+
+    k, v = (memory @ kv).chunk(2, -1)
+    mixed = t.nn.functional.scaled_dot_product_attention(heads(x @ q), heads(k), heads(v))
+    return mixed.transpose(1, 2).reshape(x.shape) @ out + bias
+
+
 CASES = (
     Case("lstm", "lstm(x, 3)", X, lambda t, x, **p: lstm(t, x, *p.values())),
     Case("gru", "gru(x, 3)", X, lambda t, x, **p: gru(t, x, *p.values())),
@@ -45,4 +61,14 @@ CASES = (
          lambda t, x, **p: attention(t, x, *p.values(), 2, True)),
     Case("attention that sees all", "attention(x, 2, causal = false)", X,
          lambda t, x, **p: attention(t, x, *p.values(), 2, False)),
+    Case("cross_attention", "cross_attention(x, memory, 2)",
+         {**X, "memory": real("f32[2, 3, 6]")},
+         lambda t, x, memory, **p: cross_attention(t, x, memory, *p.values())),
+    Case("dot_attention", "dot_attention(q, k, v, causal = true)",
+         {"q": real("f32[2, 5, 4]"), "k": real("f32[2, 5, 4]"), "v": real("f32[2, 5, 3]")},
+         lambda t, q, k, v: t.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)),
+    Case("bidirectional lstm", "bidirectional(x, 3)", X,
+         lambda t, x, **p: bidirectional(t, lstm, x, *p.values())),
+    Case("bidirectional gru", "bidirectional(x, 3, gru)", X,
+         lambda t, x, **p: bidirectional(t, gru, x, *p.values())),
 )

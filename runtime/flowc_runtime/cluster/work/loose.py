@@ -9,7 +9,12 @@ backup   A worker takes the newest variables there are, so one that has fallen b
          synchronous SGD").
 async    The ps applies gradients one by one as they come. A worker that is `max_staleness` steps
          ahead of the slowest waits for it (Ho et al. 2013, "More effective distributed ML via a
-         stale synchronous parallel parameter server").
+         stale synchronous parallel parameter server"). A gradient counts 1 / (1 + its staleness),
+         after Zhang et al. 2016, "Staleness-aware async-SGD": N workers who take turns are N - 1
+         steps stale, which acts like momentum of 1 - 1/N on top of the optimizer's own
+         (Mitliagkas et al. 2016, "Asynchrony begets momentum"), and multiplies the length of a
+         step by N. The weight takes that back, so that the rate of the synchronous run will do.
+         And it is of weights that are looked ahead for, by as much as it was late before.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from flowc_runtime.cluster.exchange import Bytes, Exchange, Inbox, PeerLost
 from flowc_runtime.cluster.messages import Counts, Share
 from flowc_runtime.cluster.plan import UPDATE, Channel
 from flowc_runtime.cluster.shards import subtrees
+from flowc_runtime.cluster.work.ahead import Ahead, is_float, params_of
 from flowc_runtime.cluster.work.boxes import TRAILER_BYTES, personal
 from flowc_runtime.cluster.work.packing import copy_all, view_of
 from flowc_runtime.cluster.work.runner import Call, Runner, Work
@@ -170,8 +176,12 @@ class LoosePs(Runner):
                 np.copyto(target, parts[0][k])
                 for part in parts[1:]:
                     np.add(target, part[k], out=target)
+                self._weigh(target)
 
         return call
+
+    def _weigh(self, gradient: Array) -> None:
+        """What counts of a sum of gradients, in place: here, all of it."""
 
     def _ready(self, worker: str, sequence: int) -> bool:
         return all(self._inboxes[c.name, worker].ready(sequence) for c in self._sums)
@@ -230,6 +240,13 @@ class AsyncPs(LoosePs):
         self._given = dict.fromkeys(self._workers, 0)  # steps before the variables it has
         self._owed: list[str] = list(self._workers)  # those who wait for variables
         self._last = self._workers[-1]
+        self._late = dict.fromkeys(self._workers, 0)  # staleness of its last gradient
+        params = params_of(self._plan, self._me)
+        self._ahead = {
+            c.name: Ahead(self._packings[c.name], self._session.variables, params)
+            for c in self._plan.channels
+            if c.kind == "variables" and c.producer == self._me.role
+        }
 
     def publish_variables(self) -> None:
         self._pay(0)
@@ -240,15 +257,23 @@ class AsyncPs(LoosePs):
             place = self._exchange.wait_any([(self._inbox(w), self._clocks[w]) for w in order])
         worker = self._last = order[place]
         clock = self._clocks[worker]
+        self._late[worker] = sequence - self._given[worker]
         self._take([worker], [clock])
+        for ahead in self._ahead.values():
+            ahead.remember()
         super().run_step(step, sequence)
         self._release(worker, clock)
         tally = self.tallies[worker]
         tally.applied += 1
-        tally.staleness = max(tally.staleness, sequence - self._given[worker])
+        tally.staleness = max(tally.staleness, self._late[worker])
         self._clocks[worker] += 1
         self._owed.append(worker)
         self._pay(sequence + 1)
+
+    def _weigh(self, gradient: Array) -> None:
+        late = self._late[self._last]
+        if late and is_float(gradient):
+            np.multiply(gradient, gradient.dtype.type(1 / (1 + late)), out=gradient)
 
     def _in_turn(self) -> list[str]:
         """The workers, beginning behind the one whose gradient was last: nobody is left out."""
@@ -265,13 +290,11 @@ class AsyncPs(LoosePs):
             self._send_to(worker)
 
     def _send_to(self, worker: str) -> None:
-        for channel in self._plan.channels:
-            if channel.kind == "variables" and channel.producer == self._me.role:
-                outbox = self._outboxes[personal(channel.name, worker)]
-                sources = [self._session.variables[t.name] for t in channel.tensors]
-                slot = outbox.slot(self._clocks[worker])
-                copy_all(self._packings[channel.name].views(slot), sources)
-                outbox.publish(self._clocks[worker], channel.bytes)
+        clock = self._clocks[worker]
+        for name, ahead in self._ahead.items():
+            outbox = self._outboxes[personal(name, worker)]
+            ahead.give(outbox.slot(clock), self._late[worker])
+            outbox.publish(clock, self._plan.channel(name).bytes)
 
 
 def make_runner(work: Work) -> Runner:
