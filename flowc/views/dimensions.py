@@ -68,8 +68,9 @@ def _partner(graph: Graph, node: Node, number: int, axis: int) -> Axis | None:
     found = None
     if node.op == "matmul":
         found = _matmul_partner(node, types, number, axis)
-    elif node.op == "conv2d":
-        found = {(0, 3): (1, 2), (1, 2): (0, 3)}.get((number, axis))
+    elif node.op == "conv":
+        rank = types[0].rank
+        found = {(0, rank - 1): (1, rank - 2), (1, rank - 2): (0, rank - 1)}.get((number, axis))
     elif node.op not in _RULES and len(types) == 2:
         other = 1 - number
         found = (other, axis - types[number].rank + types[other].rank)
@@ -150,12 +151,13 @@ def _along(node: Node, types: Types, dim: Axis) -> Source | None:
     return 0, dim.axis
 
 
-def _conv2d(node: Node, types: Types, dim: Axis) -> Source | None:
-    return {0: (0, 0), 3: (1, 3)}.get(dim.axis)
+def _conv(node: Node, types: Types, dim: Axis) -> Source | None:
+    last = node.type.rank - 1
+    return {0: (0, 0), last: (1, last)}.get(dim.axis)
 
 
 def _pool(node: Node, types: Types, dim: Axis) -> Source | None:
-    return (0, dim.axis) if dim.axis in (0, 3) else None
+    return (0, dim.axis) if dim.axis in (0, node.type.rank - 1) else None
 
 
 def _scan(node: Node, types: Types, dim: Axis) -> Source | None:
@@ -180,7 +182,7 @@ _RULES: Mapping[str, Callable[[Node, Types, Axis], Source | None]] = {
     **dict.fromkeys(("take_along", "argsort", "cumsum"), _along),
     "gather_along": lambda node, types, dim: (1, dim.axis),
     "slice": _along,
-    "conv2d": _conv2d,
+    "conv": _conv,
     **dict.fromkeys(("max_pool", "avg_pool"), _pool),
     "scan": _scan,
 }

@@ -88,15 +88,17 @@ def axes(lw: Lowerer, arg: Arg, of: Tensor) -> tuple[int, ...] | None:
     return tuple(sorted(a for a in found if a is not None))
 
 
-def pair(lw: Lowerer, what: str, arg: Arg) -> tuple[int, int] | None:
-    """A number for both directions of an image, or a list of two."""
+def counts(
+    lw: Lowerer, what: str, arg: Arg, length: int, least: int = 1
+) -> tuple[int, ...] | None:
+    """A whole number for each of `length` axes: one for all of them, or a list."""
     value = arg.value
-    items = [value, value] if isinstance(value, int) else value
-    good = isinstance(items, (list, tuple)) and len(items) == 2 and all(
-        isinstance(i, int) and not isinstance(i, bool) and i >= 1 for i in items)
+    items = [value] * length if isinstance(value, int) else value
+    good = isinstance(items, (list, tuple)) and len(items) == length and all(
+        isinstance(i, int) and not isinstance(i, bool) and i >= least for i in items)
     if good:
-        return int(items[0]), int(items[1])
-    lw.report(errors.wants(what, "a positive whole number, or a list of two", arg))
+        return tuple(int(i) for i in items)
+    kind = "positive whole number" if least else "whole number from 0 up"
+    also = f", or a list of {('two', 'three')[length - 2]}" if length > 1 else ""
+    lw.report(errors.wants(what, f"a {kind}{also}", arg))
     return None
-
-

@@ -23,7 +23,8 @@ SPELT = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "floor_div": "//", "remainder": "%",
     "pow": "^", "matmul": "@", "equal": "==", "not_equal": "!=", "less": "<",
     "less_equal": "<=", "greater": ">", "greater_equal": ">=", "logical_and": "and",
-    "logical_or": "or", "logical_not": "not", "conv2d": "convolve", "take_along": "pick",
+    "logical_or": "or", "logical_not": "not", "conv": "convolve",
+    "conv_input_grad": "convolve_transpose", "take_along": "pick",
     "gather": "lookup", "gather_along": "lookup_along", "maximum": "max", "minimum": "min",
     "neg": "-",
 }  # fmt: skip

@@ -192,8 +192,16 @@ def pads_too_much(x: Arg, axis: int, size: int, mode: str, most: int) -> Diagnos
 def no_image(function: str, x: Arg) -> Diagnostic:
     return Diagnostic(
         "shape-mismatch", f"`{function}` wants images [batch, height, width, channels], "
-        f"but this is {x.value.type}", Label(x.span),
+        f"or one axis or three between batch and channels, but this is {x.value.type}",
+        Label(x.span),
         help="a grey image gets its channel with expand(x, -1)",
+    )
+
+
+def no_kernel(function: str, axes: str, kernel: Arg) -> Diagnostic:
+    return Diagnostic(
+        "shape-mismatch", f"`{function}` wants a kernel [{axes}] of known sizes, but this is "
+        f"{kernel.value.type}", Label(kernel.span),
     )
 
 

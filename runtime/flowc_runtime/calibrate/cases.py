@@ -40,8 +40,9 @@ CONVOLUTIONS = (
 POOLS = ((4, 8, 4, 2), (64, 24, 20, 2), (64, 8, 50, 2), (16, 32, 32, 2))
 TABLES = ((64, 16, 32), (1_000, 64, 2_048), (5_000, 128, 8_192))  # rows, width, indices
 RANDOM = (1, 1_024, 65_536, 400_000)
+UNPADDED = ((0, 0), (0, 0))
 PLAIN: Mapping[str, Any] = {
-    "stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1,
+    "stride": (1, 1), "padding": UNPADDED, "dilation": (1, 1), "groups": 1,
 }  # fmt: skip
 
 
@@ -52,6 +53,7 @@ def cases() -> Iterator[Case]:
     yield from _products()
     yield from _convolutions()
     yield from _pooling()
+    yield from _resizing()
     yield from _movement()
     yield from _tables()
     yield from _random()
@@ -131,9 +133,9 @@ def _convolutions() -> Iterator[Case]:
         x, w = (images, side, side, channels), (window, window, channels, filters)
         image, kernel = f"f32{list(x)}", f"f32{list(w)}"
         g = f"f32[{images}, {out}, {out}, {filters}]"
-        yield _case("conv2d", image, kernel, **PLAIN)
-        yield _case("conv2d_input_grad", g, kernel, shape=x, **PLAIN)
-        yield _case("conv2d_weight_grad", image, g, shape=w, **PLAIN)
+        yield _case("conv", image, kernel, **PLAIN)
+        yield _case("conv_input_grad", g, kernel, shape=x, **PLAIN)
+        yield _case("conv_weight_grad", image, g, shape=w, **PLAIN)
 
 
 def _pooling() -> Iterator[Case]:
@@ -142,11 +144,22 @@ def _pooling() -> Iterator[Case]:
         x = (images, side, side, channels)
         large = f"f32{list(x)}"
         attrs: dict[str, Any] = {"window": (window, window), "stride": (window, window),
-                                 "padding": ((0, 0), (0, 0))}  # fmt: skip
+                                 "padding": UNPADDED, "dilation": (1, 1)}  # fmt: skip
         yield _case("max_pool", large, **attrs)
         yield _case("max_pool_grad", large, small, small, **attrs)
-        yield _case("avg_pool", large, **attrs)
-        yield _case("avg_pool_grad", small, shape=x, **attrs)
+        yield _case("avg_pool", large, counted=UNPADDED, **attrs)
+        yield _case("avg_pool_grad", small, shape=x, counted=UNPADDED, **attrs)
+
+
+def _resizing() -> Iterator[Case]:
+    for images, side, channels, factor in POOLS:
+        x, small = (images, side, side, channels), f"f32[{images}, {side}, {side}, {channels}]"
+        large = f"f32[{images}, {factor * side}, {factor * side}, {channels}]"
+        for method in ("linear", "floor"):
+            attrs: dict[str, Any] = {"ratio": ((1, factor), (1, factor)), "shift": 0.5,
+                                     "method": method}  # fmt: skip
+            yield _case("resize", small, sizes=(factor * side, factor * side), **attrs)
+            yield _case("resize_grad", large, shape=x, **attrs)
 
 
 def _movement() -> Iterator[Case]:

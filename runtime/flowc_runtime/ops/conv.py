@@ -1,4 +1,4 @@
-"""Convolution of images, and its two gradients as ops of their own."""
+"""Convolution along one to three axes, and its two gradients as ops of their own."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from flowc_runtime.ops.op import (
     Types,
 )
 from flowc_runtime.ops.scratch import scratch_size
-from flowc_runtime.ops.window import NO_PADDING, PADDING, STRIDE
+from flowc_runtime.ops.window import SETTINGS
 
 Arrays = Sequence[Array]
 Sizes = tuple[int, ...]
 
 _SETTINGS = (
-    STRIDE,
-    PADDING,
-    Attr("dilation", "distance between kernel elements, (down, right)", (1, 1), required=False),
+    *SETTINGS,
     Attr("groups", "parts that channels and filters are divided into", 1, required=False),
 )
 
@@ -34,7 +32,7 @@ _SETTINGS = (
 # Kernels: `conv_kernels` on the sizes that shapes and attributes give.
 
 
-def _run_conv2d(outs: Arrays, ins: Arrays, attrs: Attrs, scratch: Array) -> None:
+def _run_conv(outs: Arrays, ins: Arrays, attrs: Attrs, scratch: Array) -> None:
     x, w = ins
     conv_kernels.forward(outs[0], x, w, convolution_of(x.shape, w.shape, attrs), scratch)
 
@@ -51,7 +49,7 @@ def _run_weight_grad(outs: Arrays, ins: Arrays, attrs: Attrs, scratch: Array) ->
     conv_kernels.weight_grad(outs[0], x, g, conv, scratch)
 
 
-def _scratch_conv2d(types: Types, results: Types, attrs: Attrs) -> int:
+def _scratch_conv(types: Types, results: Types, attrs: Attrs) -> int:
     x, w = types
     conv = convolution_of(x.sizes, w.sizes, attrs)
     return scratch_size(conv_kernels.forward_parts(conv, x.storage))
@@ -74,27 +72,27 @@ def _settings(attrs: Attrs) -> dict[str, Any]:
     return {attr.name: attrs[attr.name] for attr in _SETTINGS}
 
 
-def _gradient_conv2d(emit: Emit, at: Forward, cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
+def _gradient_conv(emit: Emit, at: Forward, cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
     (x, w), (g,), settings = at.operands, cotangents, _settings(at.attrs)
     return (
-        emit("conv2d_input_grad", g, w, shape=x.type.shape, **settings),
-        emit("conv2d_weight_grad", x, g, shape=w.type.shape, **settings),
+        emit("conv_input_grad", g, w, shape=x.type.shape, **settings),
+        emit("conv_weight_grad", x, g, shape=w.type.shape, **settings),
     )
 
 
 def _gradient_input_grad(emit: Emit, at: Forward, cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
     (g, w), (x,), settings = at.operands, cotangents, _settings(at.attrs)
     return (
-        emit("conv2d", x, w, **settings),
-        emit("conv2d_weight_grad", x, g, shape=w.type.shape, **settings),
+        emit("conv", x, w, **settings),
+        emit("conv_weight_grad", x, g, shape=w.type.shape, **settings),
     )
 
 
 def _gradient_weight_grad(emit: Emit, at: Forward, cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
     (x, g), (w,), settings = at.operands, cotangents, _settings(at.attrs)
     return (
-        emit("conv2d_input_grad", g, w, shape=x.type.shape, **settings),
-        emit("conv2d", x, w, **settings),
+        emit("conv_input_grad", g, w, shape=x.type.shape, **settings),
+        emit("conv", x, w, **settings),
     )
 
 
@@ -105,9 +103,9 @@ def _case(
     image: str,
     kernel: str,
     result: str,
-    stride: tuple[int, int] = (1, 1),
-    padding: tuple[tuple[int, int], tuple[int, int]] = NO_PADDING,
-    dilation: tuple[int, int] = (1, 1),
+    stride: Sizes = (1, 1),
+    padding: tuple[tuple[int, int], ...] = ((0, 0), (0, 0)),
+    dilation: Sizes = (1, 1),
     groups: int = 1,
 ) -> tuple[str, str, str, dict[str, Any]]:
     settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
@@ -122,14 +120,19 @@ _CASES = (
     _case("1, 6, 7, 4", "2, 3, 2, 6", "1, 4, 3, 6", dilation=(2, 2), groups=2),
     _case("2, 5, 5, 3", "3, 3, 1, 3", "2, 3, 3, 3", stride=(2, 2), padding=_SAME, groups=3),
     _case("3, 4, 3, 5", "1, 1, 5, 2", "3, 4, 3, 2"),
-)
+    _case("2, 9, 4", "3, 2, 6", "2, 5, 6", (2,), ((0, 2),), (1,), groups=2),
+    _case("1, 4, 3, 5, 2", "2, 3, 2, 2, 3", "1, 4, 3, 2, 3", (1, 1, 2), ((0, 1), (1, 1), (0, 0)),
+          (1, 1, 2)),
+    _case("2, 3, 4, 3, 3", "2, 2, 2, 1, 3", "2, 2, 2, 2, 3", (1, 2, 1), ((0, 0),) * 3, (1, 1, 1),
+          groups=3),
+)  # fmt: skip
 
 
 def _sizes(text: str) -> Sizes:
     return tuple(int(size) for size in text.split(","))
 
 
-_CONV2D_SAMPLES = tuple(Sample((f"f32[{x}]", f"f32[{w}]"), attrs) for x, w, _, attrs in _CASES)
+_CONV_SAMPLES = tuple(Sample((f"f32[{x}]", f"f32[{w}]"), attrs) for x, w, _, attrs in _CASES)
 _INPUT_GRAD_SAMPLES = tuple(
     Sample((f"f32[{y}]", f"f32[{w}]"), {**attrs, "shape": _sizes(x)}) for x, w, y, attrs in _CASES
 )
@@ -138,33 +141,34 @@ _WEIGHT_GRAD_SAMPLES = tuple(
 )
 
 
-conv2d = Op(
-    name="conv2d",
-    doc="""Convolution of the image `x` [batch, height, width, channels] with the kernel `w`
-[kh, kw, channels / groups, filters].
+conv = Op(
+    name="conv",
+    doc="""Convolution of `x` [batch, *axes, channels] with the kernel `w`
+[*windows, channels / groups, filters] along one, two or three axes: sequences, images, volumes.
 
-`y[n, p, q, f] = sum over i, j, c of x[n, p*sh + i*dh - top, q*sw + j*dw - left, c] * w[i, j, c, f]`
-(the kernel is not flipped; pixels outside the image are 0). The result has
-`(height + top + bottom - dh*(kh - 1) - 1) // sh + 1` rows, and columns likewise; both must be at
-least 1. With `groups`, channels and filters are divided into that many equal parts, in order, and
-the filters of a part see only the channels of theirs.""",
+For images, `y[n, p, q, f] = sum over i, j, c of x[n, p*sh + i*dh - top, q*sw + j*dw - left, c] *
+w[i, j, c, f]` (the kernel is not flipped; pixels outside the image are 0). Along an axis the
+result has `(size + before + after - dilation*(window - 1) - 1) // stride + 1` positions, at least
+1. With `groups`, channels and filters are divided into that many equal parts, in order, and the
+filters of a part see only the channels of theirs. Stride, padding and dilation have an entry for
+each axis, and so say how many there are.""",
     operands=("x", "w"),
-    infer=conv_rules.infer_conv2d,
-    kernel=_run_conv2d,
-    gradient=_gradient_conv2d,
+    infer=conv_rules.infer_conv,
+    kernel=_run_conv,
+    gradient=_gradient_conv,
     attrs=_SETTINGS,
-    cost=conv_rules.cost_conv2d,
-    scratch_bytes=_scratch_conv2d,
-    samples=_CONV2D_SAMPLES,
+    cost=conv_rules.cost_conv,
+    scratch_bytes=_scratch_conv,
+    samples=_CONV_SAMPLES,
 )
 
-conv2d_input_grad = Op(
-    name="conv2d_input_grad",
-    doc="""The gradient of `conv2d` with respect to its image (a transposed convolution).
+conv_input_grad = Op(
+    name="conv_input_grad",
+    doc="""The gradient of `conv` with respect to its image: a transposed convolution.
 
-`g` has the shape of conv2d's result, `w` is its kernel, `shape` the shape of the image. Each
-`g[n, p, q, f] * w[i, j, c, f]` is added to `x[n, p*sh + i*dh - top, q*sw + j*dw - left, c]`; what
-falls outside the image is dropped, and pixels that no window saw are 0.""",
+`g` has the shape of conv's result, `w` is its kernel, `shape` the shape of the image. For images,
+each `g[n, p, q, f] * w[i, j, c, f]` is added to `x[n, p*sh + i*dh - top, q*sw + j*dw - left, c]`;
+what falls outside the image is dropped, and pixels that no window saw are 0.""",
     operands=("g", "w"),
     infer=conv_rules.infer_input_grad,
     kernel=_run_input_grad,
@@ -175,13 +179,13 @@ falls outside the image is dropped, and pixels that no window saw are 0.""",
     samples=_INPUT_GRAD_SAMPLES,
 )
 
-conv2d_weight_grad = Op(
-    name="conv2d_weight_grad",
-    doc="""The gradient of `conv2d` with respect to its kernel.
+conv_weight_grad = Op(
+    name="conv_weight_grad",
+    doc="""The gradient of `conv` with respect to its kernel.
 
-`x` is the image, `g` has the shape of conv2d's result, `shape` is the shape of the kernel.
-`w[i, j, c, f] = sum over n, p, q of x[n, p*sh + i*dh - top, q*sw + j*dw - left, c] * g[n, p, q, f]`
-where pixels outside the image are 0.""",
+`x` is the image, `g` has the shape of conv's result, `shape` is the shape of the kernel. For
+images, `w[i, j, c, f] = sum over n, p, q of x[n, p*sh + i*dh - top, q*sw + j*dw - left, c] *
+g[n, p, q, f]`, where pixels outside the image are 0.""",
     operands=("x", "g"),
     infer=conv_rules.infer_weight_grad,
     kernel=_run_weight_grad,
@@ -192,4 +196,4 @@ where pixels outside the image are 0.""",
     samples=_WEIGHT_GRAD_SAMPLES,
 )
 
-OPS = (conv2d, conv2d_input_grad, conv2d_weight_grad)
+OPS = (conv, conv_input_grad, conv_weight_grad)

@@ -1,7 +1,7 @@
 """Column matrices: a block of windows as a matrix, for convolution by matrix products (im2col).
 
 A block's matrix has one row per output pixel and one column per element of the kernel that a
-filter sees. Images are C-contiguous [n, h, w, c], kernels [kh, kw, c/groups, filters].
+filter sees. Images are C-contiguous [n, *axes, c], kernels [*windows, c/groups, filters].
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLUMN_BYTES = 2 << 20
 # are rows of the image and not of the kernel. Measured with 1 to 8 channels: equal at 4.
 FEW_CHANNELS = 3
 
-Block = tuple[slice, slice]  # images, rows of the output
+Block = tuple[slice, slice]  # images, positions along the first axis (rows) of the output
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,7 @@ class Convolution:
     """The sizes of one convolution of images with `channels` to images with `filters`."""
 
     images: int
-    height: Axis
-    width: Axis
+    axes: tuple[Axis, ...]
     channels: int
     filters: int
     groups: int
@@ -44,23 +43,31 @@ class Convolution:
         return self.channels // self.groups
 
     @property
-    def kernel(self) -> tuple[int, int, int, int]:
-        return (self.height.window, self.width.window, self.depth, self.filters)
+    def windows(self) -> tuple[int, ...]:
+        return tuple(axis.window for axis in self.axes)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The size of the output along each axis."""
+        return tuple(axis.steps for axis in self.axes)
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return (*self.windows, self.depth, self.filters)
 
     @property
     def pixels(self) -> int:
         """The output pixels of one image."""
-        return self.height.steps * self.width.steps
+        return prod(self.steps)
 
     @property
     def padded(self) -> bool:
-        return self.height.padded + self.width.padded > self.height.size + self.width.size
+        return any(axis.padded > axis.size for axis in self.axes)
 
     @property
     def pointwise(self) -> bool:
         """Every window is one pixel, in order: the image is its own column matrix."""
-        one = (self.height.window, self.width.window, self.height.stride, self.width.stride)
-        return one == (1, 1, 1, 1) and not self.padded
+        return not self.padded and all(a.window == a.stride == 1 for a in self.axes)
 
     @property
     def depthwise(self) -> bool:
@@ -70,8 +77,8 @@ class Convolution:
 def convolution_of(
     image: tuple[int, ...], kernel: tuple[int, ...], attrs: Attrs
 ) -> Convolution:
-    height, width = axes_of(image, (kernel[0], kernel[1]), attrs)
-    return Convolution(image[0], height, width, image[3], kernel[3], attrs["groups"])
+    axes = axes_of(image, kernel[:-2], attrs)
+    return Convolution(image[0], axes, image[-1], kernel[-1], attrs["groups"])
 
 
 def column_parts(conv: Convolution, dtype: np.dtype) -> tuple[Part, Part]:
@@ -79,30 +86,36 @@ def column_parts(conv: Convolution, dtype: np.dtype) -> tuple[Part, Part]:
     if conv.pointwise:
         return Part((0,), dtype), Part((0,), dtype)
     images, rows = _block_shape(conv, dtype.itemsize)
-    seen = (rows - 1) * conv.height.stride + conv.height.extent
-    padding = (images, seen, conv.width.padded, conv.channels) if conv.padded else (0,)
-    columns = images * rows * conv.width.steps * conv.channels * prod(conv.kernel[:2])
-    return Part(padding, dtype), Part((columns,), dtype)
+    first, *others = conv.axes
+    seen = (rows - 1) * first.stride + first.extent
+    padding = (images, seen, *(axis.padded for axis in others), conv.channels)
+    columns = images * rows * _row_elements(conv)
+    return Part(padding if conv.padded else (0,), dtype), Part((columns,), dtype)
+
+
+def _row_elements(conv: Convolution) -> int:
+    """The elements of the column matrix of one row of the output."""
+    return prod(conv.steps[1:]) * conv.channels * prod(conv.windows)
 
 
 def _block_shape(conv: Convolution, itemsize: int) -> tuple[int, int]:
     """Images and output rows of a block: whole images, or some rows of one."""
+    height = conv.steps[0]
     if conv.pointwise:
-        return conv.images, conv.height.steps
-    row_bytes = conv.width.steps * conv.channels * prod(conv.kernel[:2]) * itemsize
-    rows = max(1, COLUMN_BYTES // row_bytes)
-    if rows < conv.height.steps:
+        return conv.images, height
+    rows = max(1, COLUMN_BYTES // (_row_elements(conv) * itemsize))
+    if rows < height:
         return min(1, conv.images), rows
-    return min(conv.images, rows // conv.height.steps), conv.height.steps
+    return min(conv.images, rows // height), height
 
 
 def blocks(conv: Convolution, itemsize: int) -> Iterator[Block]:
     images, rows = _block_shape(conv, itemsize)
     for n in range(0, conv.images, max(1, images)):
-        for p in range(0, conv.height.steps, rows):
+        for p in range(0, conv.steps[0], rows):
             yield (
                 slice(n, min(n + images, conv.images)),
-                slice(p, min(p + rows, conv.height.steps)),
+                slice(p, min(p + rows, conv.steps[0])),
             )
 
 
@@ -111,34 +124,27 @@ def columns_of(x: Array, conv: Convolution, block: Block, padding: Array, room: 
     if conv.pointwise:
         return by_group(x[block], conv.groups)
     windows = _windows(_seen(x, conv, block, padding), conv, block)
-    groups, *pixels, kh, kw, depth = windows.shape
     room = room[: windows.size]
-    if depth > FEW_CHANNELS:
+    count = len(conv.axes)
+    pixels, elements = windows.shape[1 : 2 + count], windows.shape[2 + count :]
+    if conv.depth > FEW_CHANNELS:
         np.copyto(room.reshape(windows.shape), windows)
-        return room.reshape(groups, prod(pixels), kh * kw * depth)
-    np.copyto(
-        room.reshape(groups, kh, kw, depth, *pixels), windows.transpose(0, 4, 5, 6, 1, 2, 3)
-    )
-    return room.reshape(groups, kh * kw * depth, prod(pixels)).transpose(0, 2, 1)
+        return room.reshape(conv.groups, prod(pixels), prod(elements))
+    order = (0, *range(2 + count, windows.ndim), *range(1, 2 + count))
+    np.copyto(room.reshape(conv.groups, *elements, *pixels), windows.transpose(order))
+    return room.reshape(conv.groups, prod(elements), prod(pixels)).transpose(0, 2, 1)
 
 
 def _windows(seen: Array, conv: Convolution, block: Block) -> Array:
-    """A view [groups, images, rows, columns, kh, kw, depth] of the pixels that a block sees."""
+    """A view [groups, images, *positions, *windows, depth] of the pixels that a block sees."""
     images, rows = (s.stop - s.start for s in block)
-    kh, kw, depth, _ = conv.kernel
-    image, row, column, channel = seen.strides
+    image, *along, channel = seen.strides
+    steps = [axis.stride * stride for axis, stride in zip(conv.axes, along, strict=True)]
+    gaps = [axis.dilation * stride for axis, stride in zip(conv.axes, along, strict=True)]
     return as_strided(
         seen,
-        (conv.groups, images, rows, conv.width.steps, kh, kw, depth),
-        (
-            depth * channel,
-            image,
-            row * conv.height.stride,
-            column * conv.width.stride,
-            row * conv.height.dilation,
-            column * conv.width.dilation,
-            channel,
-        ),
+        (conv.groups, images, rows, *conv.steps[1:], *conv.windows, conv.depth),
+        (conv.depth * channel, image, *steps, *gaps, channel),
         writeable=False,
     )
 
@@ -146,7 +152,7 @@ def _windows(seen: Array, conv: Convolution, block: Block) -> Array:
 def _seen(x: Array, conv: Convolution, block: Block, padding: Array) -> Array:
     """The rows of the image that a block's windows touch, with their padding around them."""
     images, rows = block
-    axis = conv.height
+    axis, *others = conv.axes
     first = rows.start * axis.stride - axis.before
     stop = (rows.stop - 1) * axis.stride + axis.extent - axis.before
     if not conv.padded:
@@ -155,8 +161,8 @@ def _seen(x: Array, conv: Convolution, block: Block, padding: Array) -> Array:
     room.fill(0)
     start = max(first, 0)
     end = max(start, min(stop, axis.size))
-    left = conv.width.before
-    room[:, start - first : end - first, left : left + conv.width.size] = x[images, start:end]
+    inner = tuple(slice(a.before, a.before + a.size) for a in others)
+    room[:, start - first : end - first, *inner] = x[images, start:end]
     return room
 
 

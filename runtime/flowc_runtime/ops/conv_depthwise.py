@@ -16,39 +16,38 @@ from flowc_runtime.ops.window import Slices, block_images, image_blocks, taps
 class Move(NamedTuple):
     """What one tap does: read `source`, times its weights, added to `target`."""
 
-    row: int
-    column: int
+    tap: tuple[int, ...]
     source: Slices
     target: Slices
 
 
 def depthwise_parts(conv: Convolution, dtype: np.dtype) -> tuple[Part, Part]:
-    """The products of one tap, and the kernel repeated along a row of the output.
+    """The products of one tap, and the kernel repeated along the last axis of the output.
 
-    Repeating it makes the runs of the products as long as a row: 1.6 times as fast with 32
+    Repeating it makes the runs of the products as long as that axis: 1.6 times as fast with 32
     channels.
     """
-    kh, kw = conv.kernel[:2]
     images = block_images(conv.images, _image_bytes(conv, dtype))
     return (
-        Part((images, conv.height.steps, conv.width.steps, conv.channels), dtype),
-        Part((kh, kw, conv.width.steps, conv.channels), dtype),
+        Part((images, *conv.steps, conv.channels), dtype),
+        Part((*conv.windows, conv.steps[-1], conv.channels), dtype),
     )
 
 
 def forward(out: Array, x: Array, w: Array, conv: Convolution, scratch: Array) -> None:
-    moves = [Move(t.row, t.column, t.pixels, t.positions) for t in taps(conv.height, conv.width)]
+    moves = [Move(t.index, t.pixels, t.positions) for t in taps(conv.axes)]
     _add_products(out, x, w, moves, conv, scratch)
 
 
 def input_grad(out: Array, g: Array, w: Array, conv: Convolution, scratch: Array) -> None:
-    moves = [Move(t.row, t.column, t.positions, t.pixels) for t in taps(conv.height, conv.width)]
+    moves = [Move(t.index, t.positions, t.pixels) for t in taps(conv.axes)]
     _add_products(out, g, w, moves, conv, scratch)
 
 
 def weight_grad(out: Array, x: Array, g: Array, conv: Convolution) -> None:
-    for t in taps(conv.height, conv.width):
-        np.einsum("npqc,npqc->c", x[t.pixels], g[t.positions], out=out[t.row, t.column, 0])
+    axes = "npqr"[: x.ndim - 1] + "c"
+    for t in taps(conv.axes):
+        np.einsum(f"{axes},{axes}->c", x[t.pixels], g[t.positions], out=out[t.index][0])
 
 
 def _add_products(
@@ -60,9 +59,8 @@ def _add_products(
     for images in image_blocks(conv.images, _image_bytes(conv, x.dtype)):
         for move in moves:
             seen, reached = x[images][move.source], out[images][move.target]
-            count, rows, columns, _ = seen.shape
-            product = products[:count, :rows, :columns]
-            np.multiply(seen, weights[move.row, move.column, :columns], out=product)
+            product = products[tuple(map(slice, seen.shape))]
+            np.multiply(seen, weights[move.tap][: seen.shape[-2]], out=product)
             np.add(reached, product, out=reached)
 
 

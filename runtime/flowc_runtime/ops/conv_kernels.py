@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from flowc_runtime.ops import conv_depthwise
@@ -81,28 +83,29 @@ def _better_flipped(conv: Convolution) -> bool:
     """
     if conv.pointwise:
         return True
-    axes = (conv.height, conv.width)
-    if any(a.stride > 1 or max(a.before, a.after) >= a.extent for a in axes):
+    if any(a.stride > 1 or max(a.before, a.after) >= a.extent for a in conv.axes):
         return False
-    copied = conv.height.size * conv.width.size * conv.filters
+    copied = prod(a.size for a in conv.axes) * conv.filters
     return copied <= 2 * conv.pixels * conv.channels
 
 
 def _flipped(conv: Convolution) -> Convolution:
     """The convolution from `g` back to the image; for stride 1, padding within the kernel."""
-    height, width = (
+    axes = tuple(
         Axis(a.steps, a.window, 1, a.extent - 1 - a.before, a.extent - 1 - a.after, a.dilation)
-        for a in (conv.height, conv.width)
+        for a in conv.axes
     )
-    return Convolution(conv.images, height, width, conv.filters, conv.channels, conv.groups)
+    return Convolution(conv.images, axes, conv.filters, conv.channels, conv.groups)
 
 
 def _convolve_flipped(out: Array, g: Array, w: Array, conv: Convolution, scratch: Array) -> None:
     back = _flipped(conv)
     part = Part(back.kernel, w.dtype)
     (kernel,) = carve(scratch, [part])
-    kh, kw = conv.kernel[:2]
-    turned = w.reshape(kh, kw, conv.depth, conv.groups, -1)[::-1, ::-1].transpose(0, 1, 4, 3, 2)
+    count = len(conv.axes)
+    parted = w.reshape(*conv.windows, conv.depth, conv.groups, -1)
+    flipped = np.flip(parted, tuple(range(count)))
+    turned = flipped.transpose(*range(count), count + 2, count + 1, count)
     np.copyto(kernel.reshape(turned.shape), turned)
     forward(out, g, kernel, back, scratch[scratch_size([part]) :])
 
@@ -114,8 +117,8 @@ def _spread_taps(out: Array, g: Array, w: Array, conv: Convolution, scratch: Arr
     for images in image_blocks(conv.images, _tap_bytes(conv, g.itemsize)):
         pixels, target = by_group(g[images], conv.groups), out[images]
         share = room[: len(target)]
-        for tap in taps(conv.height, conv.width):
-            weights = w[tap.row, tap.column].reshape(conv.depth, conv.groups, -1)
+        for tap in taps(conv.axes):
+            weights = w[tap.index].reshape(conv.depth, conv.groups, -1)
             np.matmul(pixels, weights.transpose(1, 2, 0), out=by_group(share, conv.groups))
             seen = target[tap.pixels]
             np.add(seen, share[tap.positions], out=seen)
@@ -124,7 +127,7 @@ def _spread_taps(out: Array, g: Array, w: Array, conv: Convolution, scratch: Arr
 def _tap_part(conv: Convolution, dtype: np.dtype) -> Part:
     """What one tap adds for a block of images: a number per output pixel and image channel."""
     images = block_images(conv.images, _tap_bytes(conv, dtype.itemsize))
-    return Part((images, conv.height.steps, conv.width.steps, conv.channels), dtype)
+    return Part((images, *conv.steps, conv.channels), dtype)
 
 
 def _tap_bytes(conv: Convolution, itemsize: int) -> int:

@@ -7,11 +7,11 @@ from typing import Any
 
 from flowc_runtime.ops.op import Attrs, Cost, Reject, Types, bytes_moved
 from flowc_runtime.ops.rules import Shape, need_dtype, same_dtype
-from flowc_runtime.ops.window import checked_axes, known
+from flowc_runtime.ops.window import axis_names, checked_axes, known
 from flowc_runtime.types import FLOATS, TensorType
 
 
-def infer_conv2d(types: Types, attrs: Attrs) -> Types:
+def infer_conv(types: Types, attrs: Attrs) -> Types:
     _check_dtypes(types)
     image, kernel = types
     return (TensorType(image.dtype, _result_shape(image, kernel, attrs, 0, 1)),)
@@ -41,29 +41,31 @@ def _check_dtypes(types: Types) -> None:
 def _result_shape(
     image: TensorType, kernel: TensorType, attrs: Attrs, image_at: int | None, kernel_at: int | None
 ) -> Shape:
-    """The shape of conv2d's result; raises Reject where image and kernel do not fit.
+    """The shape of conv's result; raises Reject where image and kernel do not fit.
 
     `image_at` and `kernel_at` are the operands to blame, None where an attribute gave the shape.
     """
-    kh, kw, depth, filters = _kernel_sizes(kernel, kernel_at)
-    height, width = checked_axes(image, (kh, kw), attrs, image_at)
-    channels = known(image.shape[3], "number of channels", image_at)
+    *window, depth, filters = _kernel_sizes(kernel, axis_names(attrs), kernel_at)
+    axes = checked_axes(image, tuple(window), attrs, image_at)
+    channels = known(image.shape[-1], "number of channels", image_at)
     groups = attrs["groups"]
     _check_groups(groups, channels, filters)
     if depth * groups != channels:
         raise Reject(
-            f"needs {channels // groups} channels along axis 2 to match {image}"
+            f"needs {channels // groups} channels along axis {len(window)} to match {image}"
             f"{f' in {groups} groups' if groups > 1 else ''}, but is {kernel}",
             kernel_at,
             image_at,
         )
-    return (image.shape[0], height.steps, width.steps, filters)
+    return (image.shape[0], *(axis.steps for axis in axes), filters)
 
 
-def _kernel_sizes(kernel: TensorType, at: int | None) -> tuple[int, ...]:
-    if kernel.rank != 4:
-        raise Reject(f"needs the shape [height, width, channels, filters], but is {kernel}", at)
-    names = ("kernel height", "kernel width", "number of channels", "number of filters")
+def _kernel_sizes(kernel: TensorType, axes: tuple[str, ...], at: int | None) -> tuple[int, ...]:
+    if kernel.rank != len(axes) + 2:
+        raise Reject(
+            f"needs the shape [{', '.join(axes)}, channels, filters], but is {kernel}", at
+        )
+    names = (*(f"kernel {name}" for name in axes), "number of channels", "number of filters")
     return tuple(known(dim, name, at) for dim, name in zip(kernel.shape, names, strict=True))
 
 
@@ -84,10 +86,10 @@ def _check_cotangent(g: TensorType, shape: Shape, at: int) -> None:
 
 
 def _work(result: TensorType, kernel: TensorType) -> int:
-    return 2 * prod(result.sizes) * prod(kernel.sizes[:3])
+    return 2 * prod(result.sizes) * prod(kernel.sizes[:-1])
 
 
-def cost_conv2d(types: Types, results: Types, attrs: Attrs) -> Cost:
+def cost_conv(types: Types, results: Types, attrs: Attrs) -> Cost:
     return Cost(_work(results[0], types[1]), bytes_moved(types, results))
 
 

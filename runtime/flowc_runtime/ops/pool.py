@@ -1,4 +1,4 @@
-"""Pooling of images: the maximum or the mean of every window, and their gradients."""
+"""Pooling along one to three axes: the maximum or the mean of windows, and their gradients."""
 
 from __future__ import annotations
 
@@ -19,23 +19,19 @@ from flowc_runtime.ops.op import (
     bytes_moved,
 )
 from flowc_runtime.ops.rules import need_dtype
-from flowc_runtime.ops.window import NO_PADDING, PADDING, checked_axes
+from flowc_runtime.ops.window import SETTINGS, checked_axes, is_padding
 from flowc_runtime.types import FLOATS, TensorType, parse_type
 
-_SETTINGS = (
-    Attr("window", "size of the windows, (height, width)"),
-    Attr("stride", "steps between windows, (down, right)"),
-    PADDING,
-)
-_COUNT = Attr(
-    "count_padding", "whether padding counts as zeros in the mean", False, required=False
+_SETTINGS = (Attr("window", "size of the windows along each axis"), *SETTINGS)
+_COUNTED = Attr(
+    "counted", "padding that counts as zeros in the mean, (before, after) along each axis"
 )
 
 
 # Type rules.
 
 
-def _infer_pool(types: Types, attrs: Attrs) -> Types:
+def _infer_max_pool(types: Types, attrs: Attrs) -> Types:
     need_dtype(types, FLOATS)
     return (_pooled(types[0], attrs, 0),)
 
@@ -47,25 +43,42 @@ def _infer_max_pool_grad(types: Types, attrs: Attrs) -> Types:
     return (x,)
 
 
+def _infer_avg_pool(types: Types, attrs: Attrs) -> Types:
+    pooled = _infer_max_pool(types, attrs)
+    _check_counted(attrs)
+    return pooled
+
+
 def _infer_avg_pool_grad(types: Types, attrs: Attrs) -> Types:
     need_dtype(types, FLOATS)
     (g,) = types
     x = TensorType(g.dtype, attrs["shape"])
     _check_pooled((g,), _pooled(x, attrs, None), first=0)
+    _check_counted(attrs)
     return (x,)
 
 
 def _pooled(image: TensorType, attrs: Attrs, operand: int | None) -> TensorType:
-    """The type of the pooled image; raises Reject where no window fits."""
-    height, width = checked_axes(image, attrs["window"], attrs, operand)
-    for axis in (height, width):
-        if max(axis.before, axis.after) >= axis.window:
+    """The type of the pooled image; raises Reject where a window sees nothing but padding."""
+    axes = checked_axes(image, attrs["window"], attrs, operand)
+    for axis in axes:
+        if not axis.seen().all():
             raise Reject(
                 f"needs a padding smaller than the window of {axis.window}, "
                 f"not {axis.before} and {axis.after}: every window must see the image"
             )
-    batch, _, _, channels = image.shape
-    return TensorType(image.dtype, (batch, height.steps, width.steps, channels))
+    batch, channels = image.shape[0], image.shape[-1]
+    return TensorType(image.dtype, (batch, *(axis.steps for axis in axes), channels))
+
+
+def _check_counted(attrs: Attrs) -> None:
+    counted, padding = attrs["counted"], attrs["padding"]
+    if is_padding(counted, len(padding)) and all(
+        n <= most for side, sides in zip(counted, padding, strict=True)
+        for n, most in zip(side, sides, strict=True)
+    ):  # fmt: skip
+        return
+    raise Reject(f"needs a counted part of the padding {padding}, not {counted}")
 
 
 def _check_pooled(types: Types, pooled: TensorType, first: int) -> None:
@@ -101,35 +114,36 @@ def _gradient_max_pool(emit: Emit, at: Forward, cotangents: tuple[Any, ...]) -> 
     return (emit("max_pool_grad", x, y, g, **_settings(at.attrs)),)
 
 
+def _mean_settings(attrs: Attrs) -> dict[str, Any]:
+    return {**_settings(attrs), "counted": attrs["counted"]}
+
+
 def _gradient_avg_pool(emit: Emit, at: Forward, cotangents: tuple[Any, ...]) -> tuple[Any, ...]:
     (x,), (g,) = at.operands, cotangents
-    counting = {"count_padding": at.attrs["count_padding"]}
-    return (emit("avg_pool_grad", g, shape=x.type.shape, **_settings(at.attrs), **counting),)
+    return (emit("avg_pool_grad", g, shape=x.type.shape, **_mean_settings(at.attrs)),)
 
 
 def _gradient_avg_pool_grad(
     emit: Emit, at: Forward, cotangents: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     (x,) = cotangents
-    counting = {"count_padding": at.attrs["count_padding"]}
-    return (emit("avg_pool", x, **_settings(at.attrs), **counting),)
+    return (emit("avg_pool", x, **_mean_settings(at.attrs)),)
 
 
 # Samples: (image, result) with settings; one list for all ops.
 
 
 def _case(
-    image: str,
-    result: str,
-    window: tuple[int, int],
-    stride: tuple[int, int],
-    padding: tuple[tuple[int, int], tuple[int, int]] = NO_PADDING,
+    image: str, result: str, window: Any, stride: Any, padding: Any = None, dilation: Any = None
 ) -> tuple[str, str, dict[str, Any]]:
-    return f"f32[{image}]", f"f32[{result}]", _attrs(window, stride, padding)
-
-
-def _attrs(window: Any, stride: Any, padding: Any) -> dict[str, Any]:
-    return {"window": window, "stride": stride, "padding": padding}
+    count = len(window)
+    attrs = {
+        "window": window,
+        "stride": stride,
+        "padding": padding or ((0, 0),) * count,
+        "dilation": dilation or (1,) * count,
+    }
+    return f"f32[{image}]", f"f32[{result}]", attrs
 
 
 _CASES = (
@@ -137,8 +151,15 @@ _CASES = (
     _case("2, 5, 7, 2", "2, 2, 3, 2", (2, 2), (2, 2)),
     _case("1, 5, 5, 2", "1, 3, 5, 2", (3, 3), (2, 1), ((1, 1), (1, 1))),
     _case("2, 6, 4, 1", "2, 2, 4, 1", (2, 3), (3, 1), ((1, 0), (0, 2))),
+    _case("2, 7, 3", "2, 5, 3", (3,), (1,), ((1, 1),), (2,)),
+    _case("1, 3, 4, 5, 2", "1, 2, 2, 3, 2", (2, 2, 3), (1, 2, 2), ((0, 0), (0, 0), (1, 1))),
 )
-_COUNTS = (False, True, False, True)
+
+
+def _counted(attrs: Attrs, at: int) -> dict[str, Any]:
+    """Of every second case all padding counts, of the others none."""
+    none = ((0, 0),) * len(attrs["window"])
+    return {**attrs, "counted": attrs["padding"] if at % 2 else none}
 
 
 def _shape(text: str) -> tuple[Any, ...]:
@@ -148,25 +169,24 @@ def _shape(text: str) -> tuple[Any, ...]:
 _MAX_SAMPLES = tuple(Sample((x,), attrs) for x, _, attrs in _CASES)
 _MAX_GRAD_SAMPLES = tuple(Sample((x, y, y), attrs) for x, y, attrs in _CASES)
 _AVG_SAMPLES = tuple(
-    Sample((x,), {**attrs, "count_padding": counts})
-    for (x, _, attrs), counts in zip(_CASES, _COUNTS, strict=True)
+    Sample((x,), _counted(attrs, at)) for at, (x, _, attrs) in enumerate(_CASES)
 )
 _AVG_GRAD_SAMPLES = tuple(
-    Sample((y,), {**attrs, "count_padding": counts, "shape": _shape(x)})
-    for (x, y, attrs), counts in zip(_CASES, _COUNTS, strict=True)
+    Sample((y,), {**_counted(attrs, at), "shape": _shape(x)})
+    for at, (x, y, attrs) in enumerate(_CASES)
 )
 
 
 max_pool = Op(
     name="max_pool",
-    doc="""The maximum of every window of the image `x` [batch, height, width, channels].
+    doc="""The maximum of every window of `x` [batch, *axes, channels], along one to three axes.
 
-`y[n, p, q, c] = max over i, j of x[n, p*sh + i - top, q*sw + j - left, c]`; padding counts as
-minus infinity, a NaN in a window makes its maximum NaN. The result has
-`(height + top + bottom - window height) // sh + 1` rows, and columns likewise; the padding must be
-smaller than the window. The gradient of a window goes to its first maximum, row by row.""",
+For images, `y[n, p, q, c] = max over i, j of x[n, p*sh + i*dh - top, q*sw + j*dw - left, c]`;
+padding counts as minus infinity, a NaN in a window makes its maximum NaN. The result has the shape
+that `conv` gives it; a window that sees nothing but padding is refused. The gradient of a window
+goes to its first maximum, row by row. Stride, padding and dilation have an entry for each axis.""",
     operands=("x",),
-    infer=_infer_pool,
+    infer=_infer_max_pool,
     kernel=pool_kernels.max_pool,
     gradient=_gradient_max_pool,
     attrs=_SETTINGS,
@@ -179,8 +199,8 @@ max_pool_grad = Op(
     name="max_pool_grad",
     doc="""The gradient of `max_pool` with respect to its image.
 
-`x` is the image, `y` the result of `max_pool`, `g` has the shape of `y`. Each `g[n, p, q, c]` is
-added to the first pixel of its window, row by row, that equals `y[n, p, q, c]`; where none does
+`x` is the image, `y` the result of `max_pool`, `g` has the shape of `y`. Each element of `g` is
+added to the first pixel of its window, row by row, that equals that of `y`; where none does
 (NaN), it is dropped. It has no derivative of its own.""",
     operands=("x", "y", "g"),
     infer=_infer_max_pool_grad,
@@ -193,16 +213,16 @@ added to the first pixel of its window, row by row, that equals `y[n, p, q, c]`;
 
 avg_pool = Op(
     name="avg_pool",
-    doc="""The mean of every window of the image `x` [batch, height, width, channels].
+    doc="""The mean of every window of `x` [batch, *axes, channels], along one to three axes.
 
-`y[n, p, q, c] = (sum over i, j of x[n, p*sh + i - top, q*sw + j - left, c]) / count`. `count` is
-the size of the window, or without `count_padding` the number of its elements that are not padding.
-The result has the shape that `max_pool` gives it.""",
+For images, `y[n, p, q, c] = (sum over i, j of x[n, p*sh + i*dh - top, q*sw + j*dw - left, c]) /
+count`, where `count` is the number of elements of the window that lie in the image or in the part
+`counted` of its padding. The result has the shape that `max_pool` gives it.""",
     operands=("x",),
-    infer=_infer_pool,
+    infer=_infer_avg_pool,
     kernel=pool_kernels.avg_pool,
     gradient=_gradient_avg_pool,
-    attrs=(*_SETTINGS, _COUNT),
+    attrs=(*_SETTINGS, _COUNTED),
     cost=_cost_pool,
     scratch_bytes=pool_kernels.scratch_pool,
     samples=_AVG_SAMPLES,
@@ -212,13 +232,13 @@ avg_pool_grad = Op(
     name="avg_pool_grad",
     doc="""The gradient of `avg_pool` with respect to its image.
 
-`g` has the shape of `avg_pool`'s result, `shape` is the shape of the image. Each
-`g[n, p, q, c] / count` is added to every pixel of its window, with the `count` of `avg_pool`.""",
+`g` has the shape of `avg_pool`'s result, `shape` is the shape of the image. Each element of `g`,
+divided by its `count`, is added to every pixel of its window, with the `count` of `avg_pool`.""",
     operands=("g",),
     infer=_infer_avg_pool_grad,
     kernel=pool_kernels.avg_pool_grad,
     gradient=_gradient_avg_pool_grad,
-    attrs=(*_SETTINGS, _COUNT, Attr("shape", "shape of the image")),
+    attrs=(*_SETTINGS, _COUNTED, Attr("shape", "shape of the image")),
     cost=_cost_pool_grad,
     scratch_bytes=pool_kernels.scratch_avg_pool_grad,
     samples=_AVG_GRAD_SAMPLES,

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from flowc_runtime.dims import Dim
-from flowc_runtime.ops.op import Attr, Reject, size_of
+from flowc_runtime.ops.op import Array, Attr, Reject, size_of
 from flowc_runtime.types import TensorType
 
 # Of the temporary array of a kernel that goes tap by tap. Each block makes a few calls per tap,
 # so that blocks must not be small; measured, 1 to 2 MiB are the fastest for most of them.
 TAP_BYTES = 1 << 20
-NO_PADDING = ((0, 0), (0, 0))
-STRIDE = Attr("stride", "steps between windows, (down, right)", (1, 1), required=False)
-PADDING = Attr(
-    "padding",
-    "elements put around the image, ((top, bottom), (left, right))",
-    NO_PADDING,
-    required=False,
+SETTINGS = (
+    Attr("stride", "steps between windows along each axis"),
+    Attr("padding", "elements put around the image, (before, after) along each axis"),
+    Attr("dilation", "distance between the elements of a window along each axis"),
 )
+NAMES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 
-Slices = tuple[slice, slice, slice]  # of images, rows, columns
+Slices = tuple[slice, ...]  # of images, then of the axes that windows slide along
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +67,32 @@ class Axis:
         last = (stop - 1) * self.stride + shift
         return slice(start, last + 1, self.stride), slice(first, stop)
 
+    def seen(self, before: int = 0, after: int = 0) -> Array:
+        """For each position, the taps that see the image or so much of the padding around it."""
+        position = np.arange(self.steps)[:, None] * self.stride - self.before
+        element = position + np.arange(self.window) * self.dilation
+        counts: Array = ((element >= -before) & (element < self.size + after)).sum(axis=1)
+        return counts
+
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """Window element (row, column): the pixels it sees, and the positions it sees them from.
+    """One window element: the pixels that it sees, and the positions it sees them from.
 
-    `pixels` and `positions` index [images, rows, columns, channels] arrays.
+    `pixels` and `positions` index [images, *axes, channels] arrays.
     """
 
-    row: int
-    column: int
+    index: tuple[int, ...]
     pixels: Slices
     positions: Slices
 
 
-def taps(height: Axis, width: Axis) -> Iterator[Tap]:
-    """All taps of a two-dimensional window, row by row."""
+def taps(axes: Sequence[Axis]) -> Iterator[Tap]:
+    """All taps of a window, row by row."""
     every = slice(None)
-    for i, j in product(range(height.window), range(width.window)):
-        rows, rows_from = height.reach(i)
-        columns, columns_from = width.reach(j)
-        yield Tap(i, j, (every, rows, columns), (every, rows_from, columns_from))
+    for index in product(*(range(axis.window) for axis in axes)):
+        reached = [axis.reach(i) for axis, i in zip(axes, index, strict=True)]
+        yield Tap(index, (every, *(r[0] for r in reached)), (every, *(r[1] for r in reached)))
 
 
 def image_blocks(images: int, image_bytes: int) -> Iterator[slice]:
@@ -105,35 +111,48 @@ def block_images(images: int, image_bytes: int) -> int:
 
 
 def axes_of(
-    image: tuple[Dim, ...], window: tuple[int, int], attrs: Mapping[str, Any]
-) -> tuple[Axis, Axis]:
-    """The height and width axes of windows over an image [batch, height, width, channels]."""
-    stride, dilation = attrs["stride"], attrs.get("dilation", (1, 1))
-    (top, bottom), (left, right) = attrs["padding"]
-    _, height, width, _ = image
-    return (
-        Axis(size_of(height), window[0], stride[0], top, bottom, dilation[0]),
-        Axis(size_of(width), window[1], stride[1], left, right, dilation[1]),
+    image: Sequence[Dim], window: Sequence[int], attrs: Mapping[str, Any]
+) -> tuple[Axis, ...]:
+    """The axes that windows over an image [batch, *axes, channels] slide along."""
+    return tuple(
+        Axis(size_of(size), length, stride, before, after, dilation)
+        for size, length, stride, (before, after), dilation in zip(
+            image[1:-1], window, attrs["stride"], attrs["padding"], attrs["dilation"], strict=True
+        )
     )
 
 
 def checked_axes(
-    image: TensorType, window: tuple[int, int], attrs: Mapping[str, Any], operand: int | None = 0
-) -> tuple[Axis, Axis]:
-    """As `axes_of`, for a type rule: raises Reject where no window fits, blaming `operand`."""
-    check_image(image, operand)
-    _check_settings(window, attrs)
+    image: TensorType, window: Sequence[int], attrs: Mapping[str, Any], operand: int | None = 0
+) -> tuple[Axis, ...]:
+    """As `axes_of`, for a type rule: raises Reject where no window fits, blaming `operand`.
+
+    The stride says how many axes there are.
+    """
+    names = axis_names(attrs)
+    _check_settings(names, window, attrs)
+    check_image(image, names, operand)
     axes = axes_of(image.shape, window, attrs)
-    for axis, name in zip(axes, ("height", "width"), strict=True):
+    for axis, name in zip(axes, names, strict=True):
         _check_fit(axis, name, image, operand)
     return axes
 
 
-def check_image(image: TensorType, operand: int | None) -> None:
-    """Raises Reject unless `image` is [batch, height, width, channels], all but batch known."""
-    if image.rank != 4:
-        raise Reject(f"needs the shape [batch, height, width, channels], but is {image}", operand)
-    for dim, name in zip(image.shape[1:], ("height", "width", "number of channels"), strict=True):
+def axis_names(attrs: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the axes are called, as many as the stride has steps; raises Reject for no 1 to 3."""
+    stride = attrs["stride"]
+    if not isinstance(stride, tuple) or len(stride) not in NAMES:
+        raise Reject(f"needs a stride of one to three integers, not {stride}")
+    return NAMES[len(stride)]
+
+
+def check_image(image: TensorType, names: Sequence[str], operand: int | None) -> None:
+    """Raises Reject unless `image` is [batch, *names, channels], all but batch known."""
+    if image.rank != len(names) + 2:
+        raise Reject(
+            f"needs the shape [batch, {', '.join(names)}, channels], but is {image}", operand
+        )
+    for dim, name in zip(image.shape[1:], (*names, "number of channels"), strict=True):
         known(dim, name, operand)
 
 
@@ -146,22 +165,32 @@ def known(dim: Dim, name: str, operand: int | None) -> int:
     return dim
 
 
-def _check_settings(window: tuple[int, int], attrs: Mapping[str, Any]) -> None:
-    pairs = {"window": window, "stride": attrs["stride"], "dilation": attrs.get("dilation", (1, 1))}
-    for name, pair in pairs.items():
-        if not _is_pair(pair, least=1):
-            raise Reject(f"needs a {name} of two integers of at least 1, not {pair}")
-    padding = attrs["padding"]
-    if len(padding) != 2 or not all(_is_pair(side, least=0) for side in padding):
-        raise Reject(
-            f"needs a padding of ((top, bottom), (left, right)), none negative, not {padding}"
-        )
+def _check_settings(
+    names: Sequence[str], window: Sequence[int], attrs: Mapping[str, Any]
+) -> None:
+    count = len(names)
+    counts = {"window": window, "stride": attrs["stride"], "dilation": attrs["dilation"]}
+    for name, value in counts.items():
+        if not _is_counts(value, count, least=1):
+            raise Reject(f"needs a {name} of {count} integers of at least 1, not {value}")
+    if not is_padding(attrs["padding"], count):
+        sides = ", ".join(f"({name} before, after)" for name in names)
+        raise Reject(f"needs a padding of ({sides}), none negative, not {attrs['padding']}")
 
 
-def _is_pair(value: Any, least: int) -> bool:
+def is_padding(value: Any, count: int) -> bool:
+    """Whether `value` is `count` pairs (before, after) of whole numbers."""
     return (
         isinstance(value, tuple)
-        and len(value) == 2
+        and len(value) == count
+        and all(_is_counts(side, 2, least=0) for side in value)
+    )
+
+
+def _is_counts(value: Any, count: int, least: int) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == count
         and all(isinstance(n, int) and n >= least for n in value)
     )
 
