@@ -90,7 +90,7 @@ def _elements(node: Node, arrays: Arrays) -> int:
         case "Tile" if arrays[1] is not None and first is not None:
             return first.size * _product(arrays[1])
         case "Range":
-            start, limit, delta = (float(a) if a is not None else 1.0 for a in arrays)
+            start, limit, delta = (1.0 if a is None else float(a.reshape(-1)[0]) for a in arrays)
             return int(abs((limit - start) / delta)) if delta else 0
         case "OneHot" if first is not None and arrays[1] is not None:
             return first.size * int(np.max(arrays[1], initial=0))

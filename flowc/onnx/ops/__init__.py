@@ -16,7 +16,9 @@ from flowc.onnx.ops import (
     randomness,
     recurrent,
     reductions,
+    scattering,
     shapes,
+    signals,
 )
 
 IN_ANY_FORM: dict[str, Translate] = {
@@ -28,5 +30,5 @@ IN_ANY_ORDER: dict[str, Translate] = {
 }  # fmt: skip
 TRANSLATIONS: dict[str, Translate] = {
     **shapes.TRANSLATIONS, **indices.TRANSLATIONS, **linear.TRANSLATIONS, **norms.TRANSLATIONS,
-    **recurrent.TRANSLATIONS, **randomness.TRANSLATIONS,
+    **recurrent.TRANSLATIONS, **scattering.TRANSLATIONS, **signals.TRANSLATIONS,
 }  # fmt: skip

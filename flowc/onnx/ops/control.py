@@ -125,4 +125,19 @@ def _element(b: Bench, node: Node, x: Any, axis: int, place: int) -> Value:
                   wish=f"{plain.name}_{place}")
 
 
-IN_ANY_FORM: dict[str, Translate] = {"If": branch, "Loop": loop, "Scan": scan}
+def has_element(b: Bench, node: Node, inputs: list[Operand]) -> Value:
+    return Known(np.bool_(bool(inputs) and inputs[0] is not None))
+
+
+def element(b: Bench, node: Node, inputs: list[Operand]) -> Value:
+    """What is optional, and there."""
+    if not inputs or inputs[0] is None:
+        raise Unsupported("nothing is there")
+    value: Value = inputs[0]
+    return value
+
+
+IN_ANY_FORM: dict[str, Translate] = {
+    "If": branch, "Loop": loop, "Scan": scan, "OptionalHasElement": has_element,
+    "OptionalGetElement": element,
+}  # fmt: skip

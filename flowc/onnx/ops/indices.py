@@ -25,7 +25,7 @@ def gather(b: Bench, node: Node, inputs: list[Operand]) -> Value:
         if taken is not None:
             return taken
     table = b.tensor(x)
-    places = _from_front(b, index, table.shape[axis])
+    places = from_front(b, index, table.shape[axis])
     if axis == 0:
         return b.bind(node, call("lookup", table.expr, places.expr))
     perm = (axis, *(i for i in range(table.rank) if i != axis))
@@ -57,7 +57,7 @@ def _plain_cut(b: Bench, node: Node, x: Tensor, index: np.ndarray, axis: int) ->
     return x if expr is None else b.bind(node, expr)
 
 
-def _from_front(b: Bench, index: Operand, length: Any) -> Tensor:
+def from_front(b: Bench, index: Operand, length: Any) -> Tensor:
     """Indices with the negative ones counted from the end."""
     if isinstance(index, Known):
         array = index.array
@@ -93,23 +93,16 @@ def one_hot(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 
 def gather_elements(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    """One element of an axis for each index, where the other axes agree."""
+    """One element of an axis for each index; the other axes may be cut short by the index."""
     x, index = b.tensor(inputs[0]), inputs[1]
     axis = node.attrs.get("axis", 0) % x.rank
-    places = _from_front(b, index, x.shape[axis])
-    others = [i for i in range(x.rank) if i != axis]
-    if any(x.shape[i] != places.shape[i] for i in others):
-        raise Unsupported("the index has other sizes than the table beside the axis")
-    order = tuple([*others, axis])
-    table, wanted = b.in_order(x, _or_none(order)), b.in_order(places, _or_none(order))
-    # `pick` takes one of the last axis; the table is repeated for each that is wanted
-    spread = call("broadcast", call("expand", table.expr, -2),
-                  [*table.type.shape[:-1], wanted.type.shape[-1], table.type.shape[-1]])
-    return b.bind(node, call("pick", spread, wanted.expr), order=_or_none(order))
-
-
-def _or_none(order: tuple[int, ...]) -> tuple[int, ...] | None:
-    return None if order == tuple(range(len(order))) else order
+    places = from_front(b, index, x.shape[axis])
+    value: Expr = x.expr
+    for i in range(x.rank):
+        if i != axis and x.shape[i] != places.shape[i]:
+            value = call("slice", value, 0, places.shape[i], axis=i)
+    settings = {} if axis == x.rank - 1 else {"axis": axis}
+    return b.bind(node, call("lookup_along", value, places.expr, **settings))
 
 
 TRANSLATIONS: dict[str, Translate] = {

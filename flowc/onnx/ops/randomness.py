@@ -58,4 +58,3 @@ IN_ANY_FORM: dict[str, Translate] = {
     "RandomUniform": random(True, False), "RandomUniformLike": random(True, True),
     "RandomNormal": random(False, False), "RandomNormalLike": random(False, True),
 }  # fmt: skip
-TRANSLATIONS: dict[str, Translate] = {}

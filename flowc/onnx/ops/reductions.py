@@ -147,9 +147,10 @@ def _running_sum(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     axis = b.integers(inputs[1], "the axis")[0] % x.rank
     here = axis if x.order is None else x.order.index(axis)
     backwards = bool(node.attrs.get("reverse", 0))
-    total = call("cumsum", x.expr, here, True) if backwards else call("cumsum", x.expr, here)
-    exclusive = bool(node.attrs.get("exclusive", 0))
-    return b.bind(node, Infix("-", total, x.expr) if exclusive else total, order=x.order)
+    settings = {"reverse": True} if backwards else {}
+    if node.attrs.get("exclusive", 0):
+        settings["exclusive"] = True
+    return b.bind(node, call("cumsum", x.expr, here, **settings), order=x.order)
 
 
 def _absolute(x: Expr) -> Expr:

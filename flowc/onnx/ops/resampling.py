@@ -129,7 +129,7 @@ def places(node: Node, size: int, length: int, scale: float) -> np.ndarray:
         case "pytorch_half_pixel":
             return (i + 0.5) / scale - 0.5 if length > 1 else np.zeros(1)
         case "align_corners":
-            return i * ((size - 1) / (length - 1)) if length > 1 else np.zeros(1)
+            return i * ((size - 1) / (scale * size - 1)) if length > 1 else np.zeros(1)
         case "asymmetric":
             return i / scale
         case "half_pixel_symmetric":

@@ -14,6 +14,7 @@ from flowc.onnx.model import DTYPE_OF, Node
 from flowc.onnx.text import Index, Infix, call
 from flowc.onnx.values import Known, Order, Tensor, Value, settled, sizes
 from flowc_runtime.dims import Dim, NotExact, Poly, divide, product
+from flowc_runtime.types import DTYPES
 
 # --- what is known without any step -------------------------------------------------------------
 
@@ -166,7 +167,7 @@ def cut(x: Tensor, parts: dict[int, tuple[int, int, int]]) -> Index | None:
     return Index(x.expr, ", ".join(items)) if items else None
 
 
-def slice_(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
+def slice_(b: Bench, node: Node, inputs: list[Operand]) -> Value:
     x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
     if "starts" in node.attrs:
         starts, ends = node.attrs["starts"], node.attrs["ends"]
@@ -183,8 +184,19 @@ def slice_(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         part = _part(start, end, step, x.shape[axis % x.rank])
         if part is not None:
             parts[axis % x.rank] = part
+    gone = {a: len(range(*p)) for a, p in parts.items()}
+    if 0 in gone.values():
+        return nothing(x, gone)
     expr = cut(x, parts)
     return x if expr is None else b.bind(node, expr, order=x.order)
+
+
+def nothing(x: Tensor, lengths: dict[int, int]) -> Known:
+    """A part without elements: no tensor of the language, but good for joining with others."""
+    shape = [lengths.get(i, d) for i, d in enumerate(x.shape)]
+    if not all(isinstance(d, int) for d in shape):
+        raise Unsupported("it makes a tensor without elements")
+    return Known(np.zeros([int(d) for d in shape if isinstance(d, int)], DTYPES[x.dtype].storage))
 
 
 def _part(start: Dim, end: Dim, step: int, length: Dim) -> tuple[int, int, int] | None:
@@ -196,8 +208,6 @@ def _part(start: Dim, end: Dim, step: int, length: Dim) -> tuple[int, int, int] 
     if isinstance(start, Poly) or isinstance(end, Poly) or isinstance(length, Poly):
         raise Unsupported("it cuts along a size that depends on the batch")
     first, last, stride = slice(start, None if end <= -(1 << 31) else end, step).indices(length)
-    if len(range(first, last, stride)) == 0:
-        raise Unsupported("it makes a tensor without elements")
     return first, last, stride
 
 
@@ -205,7 +215,7 @@ def _part(start: Dim, end: Dim, step: int, length: Dim) -> tuple[int, int, int] 
 TO_THE_END = 1_000_000_000
 
 
-def split(b: Bench, node: Node, inputs: list[Operand]) -> list[Tensor]:
+def split(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
     x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
     axis = node.attrs.get("axis", 0) % x.rank
     length = x.shape[axis]
@@ -223,12 +233,13 @@ def split(b: Bench, node: Node, inputs: list[Operand]) -> list[Tensor]:
     if len(set(lengths)) == 1 and len(lengths) > 1 and all(node.outputs):
         parts = b.desk.bind_all(wishes, call("split", x.expr, len(lengths), here))
         return [replace(p, order=x.order) for p in parts]
-    if min(lengths) < 1:
-        raise Unsupported("it makes a tensor without elements")
-    if len(lengths) == 1:
-        return [x]
-    parts = b.desk.bind_all(wishes, call("split", x.expr, list(lengths), here))
-    return [replace(p, order=x.order) for p in parts]
+    full = [i for i, n in enumerate(lengths) if n]
+    parts = [x]
+    if len(full) > 1:
+        sizes_ = [lengths[i] for i in full]
+        parts = b.desk.bind_all([wishes[i] for i in full], call("split", x.expr, sizes_, here))
+    made = {i: replace(p, order=x.order) for i, p in zip(full, parts, strict=True)}
+    return [made.get(i) or nothing(x, {axis: 0}) for i in range(len(lengths))]
 
 
 def concat(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -284,6 +295,9 @@ def pad(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         here = axis if x.order is None else x.order.index(axis)
         before[here], after[here] = pads[i], pads[i + len(axes)]
     value = given[1]
+    if isinstance(value, Known) and value.array.dtype.kind == "f" and not np.isfinite(
+            value.array).all():
+        value = b.tensor(value)
     if not isinstance(value, Tensor):
         value = node.attrs.get("value", 0.0) if value is None else b.scalar(value, "the value")
     x = _cropped(b, node, x, before, after)
@@ -360,7 +374,8 @@ def space_to_depth(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     n, c, h, w = x.shape
     high, wide = divide(h, block), divide(w, block)
     apart = call("reshape", x.expr, [n, c, high, block, wide, block])
-    moved = call("permute", apart, [0, 3, 5, 1, 2, 4])
+    crd = node.attrs.get("mode", "DCR") == "CRD"
+    moved = call("permute", apart, [0, 1, 3, 5, 2, 4] if crd else [0, 3, 5, 1, 2, 4])
     return b.bind(node, call("reshape", moved, [n, c * block * block, high, wide]))
 
 
