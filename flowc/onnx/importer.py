@@ -128,11 +128,12 @@ class Importer:
 
     def _output(self, declared: Declared, value: Value) -> str:
         wish = legal(declared.name) or "result"
-        while wish in RESERVED or wish in self.outputs:
-            wish += "_"
-        self.outputs.add(wish)
         try:
             tensor = self.bench.tensor(value)
+            if wish in self.outputs or wish in RESERVED or (
+                    wish != tensor.name and wish in self.desk.names.taken):
+                wish = self.desk.names.new(wish)
+            self.outputs.add(wish)
         except (Unsupported, NotKnown) as error:
             raise OnnxError("onnx-unsupported", f"the output `{declared.name}`: {error}") from None
         self.desk.output(wish, tensor.expr)

@@ -16,7 +16,7 @@ STATEMENTS = frozenset(
     "train".split()
 )
 LONGEST = 60
-_NOISE = re.compile(r"(_output_\d+|_quant|:\d+)+$")
+_NOISE = re.compile(r"(_output_\d+|:0)+$")
 
 
 class Names:

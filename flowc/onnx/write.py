@@ -8,9 +8,11 @@ import numpy as np
 
 from flowc.diagnostic import Limit, Sink, Stop
 from flowc.driver import Checked, check
-from flowc.onnx.desk import Bind, Line, Variable
+from flowc.onnx.desk import Line
 from flowc.onnx.errors import OnnxError
 from flowc.onnx.importer import Imported
+from flowc.onnx.repeats import Repeat, bound_by, folded, weights_in
+from flowc.onnx.tidy import tidied
 from flowc.source import Source
 from flowc.syntax.format import format_text
 from flowc_runtime.plan import Variable as PlanVariable
@@ -37,7 +39,8 @@ class Written:
 
 def write(imported: Imported, name: str, head: str) -> Written:
     """The whole text. Raises OnnxError where the compiler has something against it."""
-    lines, weights = list(imported.desk.lines), {}
+    lines = folded(tidied(imported.desk.lines), imported.desk.names.new)
+    weights: dict[str, np.ndarray] = {}
     for line in lines:
         weights |= weights_of(line)
     body = "\n".join(line.text() for line in lines)
@@ -51,14 +54,11 @@ def write(imported: Imported, name: str, head: str) -> Written:
     return Written(text, weights, inputs, imported.outputs, checked)
 
 
-def weights_of(line: Line) -> dict[str, np.ndarray]:
+def weights_of(line: Line | Repeat) -> dict[str, np.ndarray]:
     """The weights that a line brings, by their paths."""
-    match line:
-        case Variable(name=name, value=value):
-            return {name: value}
-        case Bind(names=names, weights=weights):
-            return {f"{names[0]}.{suffix}": value for suffix, value in weights.items()}
-    return {}
+    if isinstance(line, Repeat):
+        return line.weights()
+    return {f"{bound_by(line)[0]}{suffix}": v for suffix, v in weights_in(line).items()}
 
 
 def _checked(source: Source, sink: Sink) -> Checked:
