@@ -10,12 +10,7 @@ from flowc.lower.builtins import BUILTINS
 RESERVED = frozenset(
     "and or not in except true false if else as scan repeat assert return yield".split()
 )
-# Words that begin a statement; as names they would read badly.
-STATEMENTS = frozenset(
-    "input output loss metric param state next layer model block batch seed step time data "
-    "train".split()
-)
-LONGEST = 60
+LONGEST = 40
 _NOISE = re.compile(r"(_output_\d+|:0)+$")
 
 
@@ -23,7 +18,7 @@ class Names:
     """Gives each value a name of its own."""
 
     def __init__(self, library: Iterable[str]):
-        self.taken = {*RESERVED, *STATEMENTS, *BUILTINS, *library}
+        self.taken = {*RESERVED, "batch", "seed", "step", *BUILTINS, *library}
 
     def new(self, wish: str, otherwise: str = "value") -> str:
         """A name that nothing has yet, as near to the wish as the language allows."""
@@ -37,8 +32,12 @@ class Names:
 
 
 def legal(wish: str) -> str:
-    """The wish with `_` for what no name can hold; empty where no letter would come first."""
-    text = re.sub(r"[^A-Za-z0-9_]+", "_", _NOISE.sub("", wish))
+    """The wish with `_` for what no name can hold; empty where no letter would come first.
+
+    Of a name that is a path with slashes, as many tools write them, the last two parts are kept.
+    """
+    parts = [p for p in _NOISE.sub("", wish).rpartition(";")[2].split("/") if p]
+    text = re.sub(r"[^A-Za-z0-9_]+", "_", "_".join(parts[-2:]))
     text = re.sub(r"__+", "_", text).strip("_")
     text = text[-LONGEST:].lstrip("_0123456789") if len(text) > LONGEST else text
     return text if text and not text[0].isdigit() else ""

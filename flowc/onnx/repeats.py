@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -194,14 +195,14 @@ def _as_repeat(
         tuple(lines[run.start + k * run.length: run.start + (k + 1) * run.length])
         for k in range(run.count))
     before: list[Line] = []
-    inside: dict[str, Name] = {}
+    inside = {n: Name(name(_NUMBER.sub("", n))) for line in rounds[0] for n in bound_by(line)}
     after: dict[str, Name] = {}
     ends: list[Line] = []
     for outer, (line, result) in run.carried.items():
         held = name("h")
         before.append(Bind((held,), Name(outer)))
         inside[outer] = Name(held)
-        ends.append(Bind((held,), Name(bound_by(rounds[0][line])[result])))
+        ends.append(Bind((held,), inside[bound_by(rounds[0][line])[result]]))
         after[bound_by(rounds[-1][line])[result]] = Name(held)
     body = [_renamed(line, inside) for line in rounds[0]]
     body, ends = _rebound(body, ends)
@@ -219,6 +220,15 @@ def _rebound(body: list[Line], ends: list[Line]) -> tuple[list[Line], list[Line]
 
 
 def _renamed(line: Line, to: Mapping[str, Name]) -> Line:
-    if isinstance(line, (Bind, Output)):
-        return replace(line, value=renamed(line.value, to))
+    match line:
+        case Bind(names=names, value=value):
+            return replace(line, names=tuple(to[n].text if n in to else n for n in names),
+                           value=renamed(value, to))
+        case Output(value=value):
+            return replace(line, value=renamed(value, to))
+        case Variable(name=old) if old in to:
+            return replace(line, name=to[old].text)
     return line
+
+
+_NUMBER = re.compile(r"(_\d+)+$")

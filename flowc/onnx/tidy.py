@@ -15,6 +15,7 @@ RANDOM = ("dropout", "random_uniform", "random_normal")
 
 def tidied(lines: Sequence[Line]) -> list[Line]:
     """The same lines, fewer and longer. A layer keeps its line, and with it its path."""
+    lines = _needed(lines)
     uses = Counter(name for line in lines for name in _read(line))
     pending: dict[str, Bind] = {}  # lines that wait for the one place of their use
     made: list[Line] = []
@@ -26,6 +27,19 @@ def tidied(lines: Sequence[Line]) -> list[Line]:
             made.append(line)
     made.extend(pending.values())
     return _in_order(made)
+
+
+def _needed(lines: Sequence[Line]) -> list[Line]:
+    """Without the lines that no output depends on; inputs stay."""
+    needed: set[str] = set()
+    kept: list[Line] = []
+    for line in reversed(lines):
+        names = line.names if isinstance(line, Bind) else (line.name,)
+        if isinstance(line, (Bind, Variable)) and not needed.intersection(names):
+            continue
+        needed.update(_read(line))
+        kept.append(line)
+    return kept[::-1]
 
 
 def _read(line: Line) -> list[str]:
@@ -51,13 +65,21 @@ def _filled(line: Line, pending: dict[str, Bind], made: list[Line]) -> Line:
         if name not in pending:
             continue
         waiting = pending.pop(name)
-        longer = replace(line, value=renamed(line.value, {name: waiting.value}))
+        longer = replace(line, value=_straight(renamed(line.value, {name: waiting.value})))
         fits = len(longer.text()) <= LONGEST and not _crowded(waiting.value, line.value, name)
         if fits and not isinstance(line.value, Written):
             line = longer
         else:
             made.append(waiting)
     return line
+
+
+def _straight(value: Expr) -> Expr:
+    """Of two reshapes in a row the first says nothing."""
+    match value:
+        case Call("reshape", (Call("reshape" | "expand" | "squeeze", (inner, *_)), shape)):
+            return Call("reshape", (inner, shape))
+    return value
 
 
 def _crowded(inner: Expr, outer: Expr, name: str) -> bool:

@@ -115,11 +115,18 @@ def conv(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     settings |= _settings(window, dilation=dilations)
     if groups != 1:
         settings["groups"] = groups
-    moved = call("permute", b.tensor(weight).expr, [*range(2, n + 2), 1, 0])
-    made: Expr = call("convolve", x.expr, moved, **settings)
+    made: Expr = call("convolve", x.expr, _kernel(b, weight), **settings)
     if bias is not None:
         made = Infix("+", made, b.tensor(bias).expr)
     return b.bind(node, made, order=order)
+
+
+def _kernel(b: Bench, weight: Operand) -> Expr:
+    """A kernel of ONNX, [out, in, axes], as the language has it, [axes, in, out]."""
+    perm = [*range(2, weight.rank), 1, 0]
+    if isinstance(weight, Known) and not weight.is_open:
+        return b.constant(weight, np.ascontiguousarray(weight.array.transpose(perm)), "kernel").expr
+    return call("permute", b.tensor(weight).expr, perm)
 
 
 def conv_transpose(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -143,8 +150,7 @@ def conv_transpose(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
                       int(weight.shape[1]) * groups)
     if groups != 1:
         settings["groups"] = groups
-    moved = call("permute", b.tensor(weight).expr, [*range(2, n + 2), 1, 0])
-    made: Expr = call("convolve_transpose", x.expr, moved, **settings)
+    made: Expr = call("convolve_transpose", x.expr, _kernel(b, weight), **settings)
     if bias is not None:
         made = Infix("+", made, b.tensor(bias).expr)
     return b.bind(node, made, order=channels_last(x.rank))
