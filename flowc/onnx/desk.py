@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from flowc.lower.values import Tensor as Lowered
 from flowc.lower.world import open_world
 from flowc.onnx.errors import OnnxError, Unsupported
 from flowc.onnx.names import Names
-from flowc.onnx.text import Expr, Written, call, write, write_piped
+from flowc.onnx.text import Expr, Name, Written, call, renamed, write, write_piped
 from flowc.onnx.values import Order, Tensor, dtype_of
 from flowc.source import Source
 from flowc.syntax.parse import parse
@@ -75,6 +75,19 @@ class Output:
 Line = Input | Variable | Bind | Output
 
 
+def renamed_line(line: Line, to: Mapping[str, Name]) -> Line:
+    """The line with names replaced, those that it binds and those that it reads."""
+    match line:
+        case Bind(names=names, value=value):
+            return replace(line, names=tuple(to[n].text if n in to else n for n in names),
+                           value=renamed(value, to))
+        case Output(value=value):
+            return replace(line, value=renamed(value, to))
+        case Variable(name=old) if old in to:
+            return replace(line, name=to[old].text)
+    return line
+
+
 class Desk:
     """Writes lines and knows the types of their names. `blocks` are texts of blocks in use."""
 
@@ -128,9 +141,17 @@ class Desk:
                 function = BlockFunction(item, self.world.scope)
                 self.world.scope.names[item.name.text] = Binding(function, item.name.span, "block")
 
-    def undo(self, line_count: int) -> None:
-        """Takes back the lines after the first so many; their names stay taken."""
-        del self.lines[line_count:]
+    def make_way(self, name: str) -> str:
+        """Gives what is bound to a name another one, unless paths are made of it; the new name.
+
+        The name itself where it was free, or where it cannot be had.
+        """
+        holder = next((x for x in self.lines if isinstance(x, Bind) and name in x.names), None)
+        if holder is None or holder.weights or len(holder.names) > 1:
+            return name
+        new = self.names.new(name)
+        self.lines = [renamed_line(line, {name: Name(new)}) for line in self.lines]
+        return new
 
     def _named(self, line: Line, name: str, order: Order | None) -> Tensor:
         self._write(line)

@@ -26,14 +26,16 @@ CODES: Mapping[str, str] = {
 class OnnxError(Exception):
     """A model that cannot come in or go out: `code` is one of CODES.
 
+    `notes` are lines that go with the message, one for each node where several are meant;
     `wanted` are the inputs that must be known, where that is what is wrong.
     """
 
     def __init__(
         self, code: str, message: str, path: str = "", help: str | None = None,
-        wanted: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (), wanted: tuple[str, ...] = (),
     ):
-        super().__init__(code, message, path, help)
+        super().__init__(code, message, path, help, notes)
+        self.notes = notes
         self.wanted = wanted
         self.code = code
         self.message = message

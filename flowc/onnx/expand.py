@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from flowc.onnx.model import ONNX_OF, Function, Model, Node
 from flowc.onnx.read import Reader
@@ -18,7 +19,7 @@ def definition(node: Node, inputs: Sequence[Value | None], model: Model) -> Func
         schema = defs.get_schema(node.op, node.version, "")
     except defs.SchemaError:
         return None
-    proto = None
+    proto: Any = None
     if schema.has_function:
         proto = schema.function_body
     elif schema.has_context_dependent_function:
@@ -33,7 +34,7 @@ def definition(node: Node, inputs: Sequence[Value | None], model: Model) -> Func
     return Function(tuple(proto.input), tuple(proto.output), tuple(proto.attribute), plain, nodes)
 
 
-def _in_context(schema: object, node: Node, inputs: Sequence[Value | None]) -> object | None:
+def _in_context(schema: Any, node: Node, inputs: Sequence[Value | None]) -> Any:
     """The definition for operands of these types; ONNX builds it in C++."""
     import onnx
     from onnx import helper
@@ -43,14 +44,14 @@ def _in_context(schema: object, node: Node, inputs: Sequence[Value | None]) -> o
     proto = helper.make_node(
         node.op, node.inputs, node.outputs, **{k: _plain(v) for k, v in node.attrs.items()})
     types = [_type(v).SerializeToString() for v in inputs]
-    body = schema.get_context_dependent_function(  # type: ignore[attr-defined]
+    body = schema.get_context_dependent_function(
         proto.SerializeToString(), types)
     found = onnx.FunctionProto()
     found.ParseFromString(body)
     return found if found.node else None
 
 
-def _type(value: Value | None) -> object:
+def _type(value: Value | None) -> Any:
     import onnx
     from onnx import helper
 

@@ -95,13 +95,13 @@ def _elements(node: Node, arrays: Arrays) -> int:
         case "OneHot" if first is not None and arrays[1] is not None:
             return first.size * int(np.max(arrays[1], initial=0))
         case "Pad" if first is not None:
-            pads = arrays[1] if len(arrays) > 1 else np.array(node.attrs.get("pads", [0]))
+            given = arrays[1] if len(arrays) > 1 else None
+            pads = np.array(node.attrs.get("pads", [0])) if given is None else given
             return first.size + int(np.abs(pads).sum()) * max(first.size, 1)
         case "Resize" | "Upsample":
             scales = [a for a in arrays[1:] if a is not None and a.size]
-            return max((_product(np.ceil(a)) for a in scales), default=1) * 64
-        case "BlackmanWindow" | "HannWindow" | "HammingWindow" | "EyeLike":
-            return int(np.max(first, initial=0)) if node.op != "EyeLike" else 0
+            size = 1 if first is None else first.size
+            return max((_product(np.ceil(a)) for a in scales), default=1) * size
     try:
         shapes = [a.shape for a in arrays if a is not None]
         return int(np.prod(np.broadcast_shapes(*shapes), dtype=object))
@@ -128,7 +128,7 @@ def _open(node: Node, arrays: Arrays) -> np.ndarray:
         raise Unsupported(f"with a size that depends on the batch: {error}") from None
 
 
-def _divided(a: Any, b: Any) -> np.ndarray:
+def _divided(a: Any, b: Any) -> Any:
     return np.frompyfunc(lambda x, y: x // y if _whole(x, y) else divide(x, y), 2, 1)(a, b)
 
 
@@ -136,11 +136,11 @@ def _whole(*values: Any) -> bool:
     return all(isinstance(v, (int, np.integer)) for v in values)
 
 
-def _gathered(node: Node, arrays: list[Any]) -> np.ndarray:
+def _gathered(node: Node, arrays: list[Any]) -> Any:
     return np.take(arrays[0], arrays[1].astype(np.int64), axis=node.attrs.get("axis", 0))
 
 
-def _sliced(node: Node, arrays: list[Any]) -> np.ndarray:
+def _sliced(node: Node, arrays: list[Any]) -> Any:
     attrs = node.attrs
     starts, ends = (
         (attrs["starts"], attrs["ends"]) if "starts" in attrs
@@ -161,7 +161,7 @@ def _axes(node: Node, arrays: list[Any]) -> list[int]:
     return list(given or [])
 
 
-def _squeezed(node: Node, arrays: list[Any]) -> np.ndarray:
+def _squeezed(node: Node, arrays: list[Any]) -> Any:
     axes = _axes(node, arrays)
     return np.squeeze(arrays[0], tuple(axes) if axes else None)
 
@@ -196,15 +196,15 @@ def _cast(node: Node, arrays: list[Any]) -> np.ndarray:
     return np.asarray(arrays[0])
 
 
-def _chosen(node: Node, arrays: list[Any]) -> np.ndarray:
+def _chosen(node: Node, arrays: list[Any]) -> Any:
     return np.where(arrays[0].astype(bool), arrays[1], arrays[2])
 
 
-def _joined(node: Node, arrays: list[Any]) -> np.ndarray:
+def _joined(node: Node, arrays: list[Any]) -> Any:
     return np.concatenate(arrays, axis=node.attrs.get("axis", 0))
 
 
-def _equal(node: Node, arrays: list[Any]) -> np.ndarray:
+def _equal(node: Node, arrays: list[Any]) -> Any:
     return np.frompyfunc(lambda a, b: a == b, 2, 1)(arrays[0], arrays[1]).astype(bool)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,8 +14,9 @@ from flowc.onnx.desk import Desk
 from flowc.onnx.errors import NotKnown, OnnxError, Unsupported
 from flowc.onnx.fold import fold, is_foldable
 from flowc.onnx.model import Declared, Function, Graph, Model, Node
-from flowc.onnx.names import RESERVED, legal
+from flowc.onnx.names import legal
 from flowc.onnx.read import bound
+from flowc.onnx.text import Name
 from flowc.onnx.values import LOST, Known, Lost, Tensor, Value, settled
 from flowc_runtime.dims import Dim, symbol
 from flowc_runtime.types import TensorType
@@ -56,14 +58,15 @@ class Problems:
 
     def raise_any(self) -> None:
         if self.unsupported:
-            lines = "\n".join(f"  {line}" for line in self.unsupported)
-            raise OnnxError("onnx-unsupported", f"{len(self.unsupported)} nodes have no "
-                            f"translation:\n{lines}")
+            count = len(self.unsupported)
+            nodes = "1 node has" if count == 1 else f"{count} nodes have"
+            raise OnnxError(
+                "onnx-unsupported", f"{nodes} no translation", notes=tuple(self.unsupported))
         if self.wanted:
-            lines = "\n".join(f"  {name}: {what}" for name, what in self.wanted.items())
+            notes = tuple(f"`{name}`: {what}" for name, what in self.wanted.items())
             flags = " ".join(f"--value {name}=..." for name in self.wanted)
-            raise OnnxError("onnx-value", f"values must be known while importing:\n{lines}",
-                            help=flags, wanted=tuple(self.wanted))
+            raise OnnxError("onnx-value", "inputs must be known while importing",
+                            help=flags, notes=notes, wanted=tuple(self.wanted))
 
 
 class Importer:
@@ -77,6 +80,7 @@ class Importer:
         self.scopes: list[dict[str, Value]] = []
         self.depth = 0
         self.outputs: set[str] = set()
+        self.moved: dict[str, str] = {}  # names of values that gave way to an output
         self.given: dict[str, Tensor] = {}
         self.sources: dict[str, frozenset[str]] = {}  # the inputs that a tensor depends on
 
@@ -127,16 +131,20 @@ class Importer:
         return values
 
     def _output(self, declared: Declared, value: Value) -> str:
-        wish = legal(declared.name) or "result"
+        """A result under its own name, which a value on the way may have to give up."""
         try:
             tensor = self.bench.tensor(value)
-            if wish in self.outputs or wish in RESERVED or (
-                    wish != tensor.name and wish in self.desk.names.taken):
-                wish = self.desk.names.new(wish)
-            self.outputs.add(wish)
         except (Unsupported, NotKnown) as error:
             raise OnnxError("onnx-unsupported", f"the output `{declared.name}`: {error}") from None
-        self.desk.output(wish, tensor.expr)
+        wish = legal(declared.name) or "result"
+        own = self.moved.get(tensor.name, tensor.name)
+        if own != wish and wish in self.desk.names.taken:
+            self.moved[wish] = self.desk.make_way(wish)
+            if wish in self.moved.values() or wish in self.outputs:
+                wish = self.desk.names.new(wish)
+        self.desk.names.taken.add(wish)
+        self.outputs.add(wish)
+        self.desk.output(wish, Name(own))
         return wish
 
     # --- graphs -------------------------------------------------------------------------------
@@ -179,6 +187,7 @@ class Importer:
         if node.outputs and node.outputs[0] in self.scopes[-1]:
             return  # a node before has done its work
         inputs = [self._value(name) if name else None for name in node.inputs]
+        told = len(self.problems.unsupported)
         try:
             results = self._results(node, inputs)
         except Unsupported as error:
@@ -187,6 +196,8 @@ class Importer:
         except NotKnown as error:
             self._not_known(node, error)
             results = [LOST] * len(node.outputs)
+        if node.op == "If" and len(self.problems.unsupported) > told:
+            self._decide(node, inputs[0], told)
         scope = self.scopes[-1]
         for name, value in zip(node.outputs, results, strict=False):
             if name:
@@ -207,13 +218,20 @@ class Importer:
             if isinstance(value, Tensor):
                 self.sources.setdefault(value.name, whole)
 
+    def _decide(self, node: Node, condition: Value | None, told: int) -> None:
+        """A branch has no translation: if an input decides which one is taken, ask for that."""
+        if isinstance(condition, Tensor) and self._can_be_given(condition.name):
+            del self.problems.unsupported[told:]
+            self._not_known(node, NotKnown(condition.name, "the condition"))
+
+    def _can_be_given(self, name: str) -> bool:
+        sources = self.sources.get(name, frozenset())
+        return bool(sources) and all(_is_small(self.given.get(n)) for n in sources)
+
     def _not_known(self, node: Node, error: NotKnown) -> None:
         """Small inputs that the value depends on can be fixed; anything else is in the way."""
-        sources = sorted(self.sources.get(error.name, ()))
-        first = self.given
-        small = [n for n in sources if _is_small(first.get(n))]
-        if sources and small == sources:
-            for name in sources:
+        if self._can_be_given(error.name):
+            for name in sorted(self.sources[error.name]):
                 self.problems.wanted.setdefault(
                     name, f"{error.what} of {node.operator} at {node.place}")
             return
@@ -392,8 +410,9 @@ def _fixed(item: Declared, value: np.ndarray) -> Known:
         value = value.astype(DTYPES[item.dtype].storage)
     shape = item.shape
     if shape is not None and len(shape) != value.ndim:
-        if all(isinstance(s, int) for s in shape) and np.prod(shape, dtype=int) == value.size:
-            value = value.reshape([int(s) for s in shape if s is not None])
+        sizes = [s for s in shape if isinstance(s, int)]
+        if len(sizes) == len(shape) and math.prod(sizes) == value.size:
+            value = value.reshape(sizes)
         else:
             raise OnnxError("onnx-value", f"the input `{item.name}` has {len(shape)} axes, but "
                             f"--value gives {value.ndim}")

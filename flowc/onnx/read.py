@@ -148,7 +148,7 @@ class Reader:
         if proto.data_location == proto.EXTERNAL:
             proto = self._external(proto)
         try:
-            array = numpy_helper.to_array(proto)
+            array: np.ndarray = numpy_helper.to_array(proto)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise self._damaged(f"the tensor `{proto.name}`: {error}") from None
         if array.dtype.kind not in "biufcOSU":
@@ -201,6 +201,6 @@ def _size(proto: Any) -> int | str | None:
 
 
 def bound(attrs: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes of a function's node with those of the call put in; what is not given is absent."""
+    """Attributes of a function's node with those of the call put in, where these are given."""
     filled = {k: given.get(v.name) if isinstance(v, AttributeRef) else v for k, v in attrs.items()}
     return {k: v for k, v in filled.items() if v is not None}

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flowc.onnx.desk import Bind, Input, Line, Output, Variable
+from flowc.onnx.desk import Bind, Input, Line, Output, Variable, renamed_line
 from flowc.onnx.text import Name, names_of, renamed, write
 
 LONGEST = 80  # lines of a body
+_NUMBER = re.compile(r"(_\d+)+$")
 SEVERAL = 3  # rounds from which a single line is worth a loop
 
 
@@ -70,7 +71,7 @@ def folded(lines: Sequence[Line], name: Callable[[str], str]) -> list[Line | Rep
         first, repeat, renames = _as_repeat(rest, run, name)
         made += [*first, repeat]
         at = run.start + run.length * run.count
-        rest[at:] = [_renamed(line, renames) for line in rest[at:]]
+        rest[at:] = [renamed_line(line, renames) for line in rest[at:]]
     return made
 
 
@@ -204,7 +205,7 @@ def _as_repeat(
         inside[outer] = Name(held)
         ends.append(Bind((held,), inside[bound_by(rounds[0][line])[result]]))
         after[bound_by(rounds[-1][line])[result]] = Name(held)
-    body = [_renamed(line, inside) for line in rounds[0]]
+    body = [renamed_line(line, inside) for line in rounds[0]]
     body, ends = _rebound(body, ends)
     return before, Repeat(name("unit"), (*body, *ends), rounds), after
 
@@ -217,18 +218,3 @@ def _rebound(body: list[Line], ends: list[Line]) -> tuple[list[Line], list[Line]
     if last.weights or last.names != (getattr(end.value, "text", ""),):
         return body, ends
     return [*body[:-1], replace(last, names=end.names)], []
-
-
-def _renamed(line: Line, to: Mapping[str, Name]) -> Line:
-    match line:
-        case Bind(names=names, value=value):
-            return replace(line, names=tuple(to[n].text if n in to else n for n in names),
-                           value=renamed(value, to))
-        case Output(value=value):
-            return replace(line, value=renamed(value, to))
-        case Variable(name=old) if old in to:
-            return replace(line, name=to[old].text)
-    return line
-
-
-_NUMBER = re.compile(r"(_\d+)+$")

@@ -96,7 +96,7 @@ def sizes(dims: tuple[Dim, ...]) -> np.ndarray:
         array = np.empty(len(dims), object)
         array[:] = dims
         return array
-    return np.array([int(d) for d in dims], np.int64)
+    return np.array([int(d) for d in dims if isinstance(d, int)], np.int64)
 
 
 def settled(array: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ from flowc.onnx.ops import (
 )
 
 IN_ANY_FORM: dict[str, Translate] = {
-    **elementwise.IN_ANY_FORM, **shapes.IN_ANY_FORM, **control.IN_ANY_FORM, **randomness.IN_ANY_FORM,
+    **elementwise.IN_ANY_FORM, **shapes.IN_ANY_FORM, **control.IN_ANY_FORM,
+    **randomness.IN_ANY_FORM,
 }  # fmt: skip
 IN_ANY_ORDER: dict[str, Translate] = {
     **elementwise.IN_ANY_ORDER, **reductions.IN_ANY_ORDER, **shapes.IN_ANY_ORDER,

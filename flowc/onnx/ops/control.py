@@ -52,7 +52,7 @@ def loop(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
         if index >= MAX_ROUNDS:
             raise OnnxError("onnx-limit", f"the loop at {node.place} has more than {MAX_ROUNDS} "
                             "rounds")
-        given = [Known(np.int64(index)), Known(np.bool_(True)), *carried]
+        given = [Known(np.array(index, np.int64)), Known(np.array(True)), *carried]
         results = b.run(body, _named(body, given))
         going = _goes_on(results[0])
         carried = results[1: 1 + len(carried)]
@@ -126,7 +126,7 @@ def _element(b: Bench, node: Node, x: Any, axis: int, place: int) -> Value:
 
 
 def has_element(b: Bench, node: Node, inputs: list[Operand]) -> Value:
-    return Known(np.bool_(bool(inputs) and inputs[0] is not None))
+    return Known(np.array(bool(inputs) and inputs[0] is not None))
 
 
 def element(b: Bench, node: Node, inputs: list[Operand]) -> Value:

@@ -246,7 +246,7 @@ def clip(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     bounds = [*inputs[1:], None, None][:2]
     for i, name in enumerate(("min", "max")):
         if name in node.attrs:
-            bounds[i] = Known(np.float32(node.attrs[name]))
+            bounds[i] = Known(np.array(node.attrs[name], np.float32))
     low, high = (_bound(b, bound) for bound in bounds)
     if low is not None and high is not None:
         return b.bind(node, call("clip", x.expr, low, high), order=x.order)
@@ -270,12 +270,12 @@ def _bound(b: Bench, bound: Operand) -> Any:
 
 
 def cast_to(b: Bench, node: Node, x: Operand, dtype: str) -> Tensor:
-    x = x if isinstance(x, Tensor) else b.tensor(x)
-    if x.dtype == dtype:
-        return x
+    tensor: Tensor = x if isinstance(x, Tensor) else b.tensor(x)
+    if tensor.dtype == dtype:
+        return tensor
     if dtype == "bool":
-        return b.bind(node, Infix("!=", x.expr, 0), order=x.order)
-    return b.bind(node, call("cast", x.expr, word(dtype)), order=x.order)
+        return b.bind(node, Infix("!=", tensor.expr, 0), order=tensor.order)
+    return b.bind(node, call("cast", tensor.expr, word(dtype)), order=tensor.order)
 
 
 def cast(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:

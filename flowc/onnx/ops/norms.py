@@ -11,7 +11,7 @@ from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.linear import is_weight, layer_wish
 from flowc.onnx.text import Expr, Infix, call
-from flowc.onnx.values import Known, Order, Tensor
+from flowc.onnx.values import Order, Tensor
 from flowc_runtime.dims import product
 
 
@@ -84,8 +84,8 @@ def layer_norm(b: Bench, node: Node, inputs: list[Operand]) -> list[Tensor]:
     over = -1 if axis == x.rank - 1 else list(range(axis, x.rank))
     mean, var = b.desk.bind_all([f"{b.wish(node)}_mean", f"{b.wish(node)}_variance"],
                                 call("moments", x.expr, over=over, keep=True))
-    factors = [None if v is None else b.tensor(v).expr for v in (scale, shift)]
-    made = [b.bind(node, _normalised(x.expr, mean.expr, var.expr, *factors, eps))]
+    factor, moved_by = (None if v is None else b.tensor(v).expr for v in (scale, shift))
+    made = [b.bind(node, _normalised(x.expr, mean.expr, var.expr, factor, moved_by, eps))]
     if len(node.outputs) > 1:
         made.append(mean)
     if len(node.outputs) > 2:
@@ -159,4 +159,3 @@ IN_ANY_ORDER: dict[str, Translate] = {
     "LpNormalization": lp_norm,
 }  # fmt: skip
 TRANSLATIONS: dict[str, Translate] = {"LayerNormalization": layer_norm, "Hardmax": hardmax}
-__all__ = ["IN_ANY_ORDER", "TRANSLATIONS", "Known"]

@@ -45,15 +45,14 @@ def _target(
     scales = [1.0] * x.rank
     if sizes is not None:
         sizes, ratio = _kept_aspect(node, [x.shape[a] for a in axes], sizes)
-        for i, (axis, size) in enumerate(zip(axes, sizes, strict=True)):
+        for axis, size in zip(axes, sizes, strict=True):
             if size != x.shape[axis]:
                 lengths[axis] = size
-                scales[axis] = ratio if ratio else size / int(x.shape[axis])  # type: ignore[arg-type]
-            del i
+                scales[axis] = ratio if ratio else size / int(x.shape[axis])
         return lengths, scales
     for axis, scale in zip(axes, given, strict=True):
         if scale != 1:
-            lengths[axis] = int(math.floor(int(x.shape[axis]) * scale))  # type: ignore[arg-type]
+            lengths[axis] = int(math.floor(int(x.shape[axis]) * scale))
             scales[axis] = float(scale)
     return lengths, scales
 

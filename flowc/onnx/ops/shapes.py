@@ -266,7 +266,7 @@ def expand(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     rank = max(x.rank, len(wanted))
     x = x if x.rank == rank and x.order is not None else b.in_order(x, None)
     own = (1,) * (rank - x.rank) + tuple(x.shape)
-    wanted = [1] * (rank - len(wanted)) + wanted
+    wanted = [*[1] * (rank - len(wanted)), *wanted]
     dims = [w if o == 1 else o for o, w in zip(own, wanted, strict=True)]
     if dims == list(own) and x.rank == rank:
         return x

@@ -1,4 +1,4 @@
-"""Linear transforms with known numbers: a matrix, which ONNX's own reference makes from unit rows."""
+"""Linear transforms by a matrix, which ONNX's own reference makes from unit rows."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def dft(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     x = b.tensor(x)
     axis %= x.rank
     size, parts = _fixed(x.shape[axis]), _fixed(x.shape[-1])
-    arrays = [np.eye(size * parts, dtype=np.float32).reshape(size * parts, size, parts),
-              None if length is None else b.array(length, "the length"), None]
+    unit = np.eye(size * parts, dtype=np.float32).reshape(size * parts, size, parts)
+    arrays: list[np.ndarray | None] = [
+        unit, None if length is None else b.array(length, "the length"), None]
     attrs = {k: v for k, v in node.attrs.items() if k != "axis"}
     if node.version < 20:
         attrs["axis"] = 1
         arrays = arrays[:2]
     else:
-        arrays[2] = np.int64(1).reshape(())
+        arrays[2] = np.array(1, np.int64)
     return _applied(b, node, x, axis, _matrix(node, attrs, arrays))
 
 

@@ -1,6 +1,6 @@
 """ONNX's own node cases through import and run: the figure, and the rest by name with the reason.
 
-    python benchmarks/onnx_cases.py [--list] [PATTERN]
+    python tests/onnx_cases.py [--list] [PATTERN]
 
 Counted are the cases whose nodes are ONNX's core operators and whose tensors are float32, int64,
 int32 or bool. Inputs that a text has to know (shapes, axes, counts) are given with the case's own
@@ -10,6 +10,7 @@ value, as `--value` does on the command line.
 from __future__ import annotations
 
 import argparse
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -92,7 +93,8 @@ def attempt(case: Case) -> Outcome:
         for name, want in zip(names_out, expected, strict=True):
             _compare(outputs[written.outputs[name]], np.asarray(want), case)
     except OnnxError as error:
-        return Outcome(case.name, str(error).replace("\n", " "), known)
+        reason = "; ".join(re.sub(r" at node .*?\(makes .*?\)", "", n) for n in error.notes[:1])
+        return Outcome(case.name, reason or str(error), known)
     except AssertionError as error:
         return Outcome(case.name, f"other numbers: {' '.join(str(error).split())[:160]}", known)
     return Outcome(case.name, "", known)
@@ -140,6 +142,13 @@ def _compare(got: np.ndarray, want: np.ndarray, case: Case) -> None:
     assert got.shape == want.shape, f"shape {got.shape}, not {want.shape}"
     assert got.dtype == want.dtype, f"dtype {got.dtype}, not {want.dtype}"
     np.testing.assert_allclose(got, want, rtol=case.rtol, atol=max(case.atol, 1e-7))
+
+
+def reason_group(outcome: Outcome) -> str:
+    """The reason without the numbers of the case, as the list of reasons has it."""
+    if outcome.reason.startswith("other numbers"):
+        return "other numbers"
+    return outcome.reason
 
 
 def main() -> None:
