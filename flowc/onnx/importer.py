@@ -14,13 +14,15 @@ from flowc.onnx.desk import Desk
 from flowc.onnx.errors import NotKnown, OnnxError, Unsupported
 from flowc.onnx.fold import fold, is_foldable
 from flowc.onnx.model import Declared, Function, Graph, Model, Node
-from flowc.onnx.names import legal
+from flowc.onnx.names import RESERVED, legal
 from flowc.onnx.read import bound
 from flowc.onnx.text import Name
 from flowc.onnx.values import LOST, Known, Lost, Tensor, Value, settled
 from flowc_runtime.dims import Dim, symbol
 from flowc_runtime.types import TensorType
 
+MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError,
+             ZeroDivisionError)  # fmt: skip
 MAX_GIVEN = 64  # elements of an input that can be fixed
 MAX_DEPTH = 24  # functions in functions, graphs in graphs
 Size = int | str  # a number, or the word `batch`
@@ -137,6 +139,7 @@ class Importer:
         except (Unsupported, NotKnown) as error:
             raise OnnxError("onnx-unsupported", f"the output `{declared.name}`: {error}") from None
         wish = legal(declared.name) or "result"
+        wish = f"{wish}_" if wish in RESERVED or wish == "loss" else wish
         own = self.moved.get(tensor.name, tensor.name)
         if own != wish and wish in self.desk.names.taken:
             self.moved[wish] = self.desk.make_way(wish)
@@ -195,6 +198,11 @@ class Importer:
             results = [LOST] * len(node.outputs)
         except NotKnown as error:
             self._not_known(node, error)
+            results = [LOST] * len(node.outputs)
+        except MALFORMED as error:
+            # translations take nodes to be as ONNX describes them; files of strangers may not be
+            self.problems.unsupported.append(
+                f"{node.operator} at {node.place}: it is not formed as ONNX says ({error!r})")
             results = [LOST] * len(node.outputs)
         if node.op == "If" and len(self.problems.unsupported) > told:
             self._decide(node, inputs[0], told)

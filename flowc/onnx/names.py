@@ -18,7 +18,7 @@ class Names:
     """Gives each value a name of its own."""
 
     def __init__(self, library: Iterable[str]):
-        self.taken = {*RESERVED, "batch", "seed", "step", *BUILTINS, *library}
+        self.taken = {*RESERVED, "batch", "loss", "seed", "step", *BUILTINS, *library}
 
     def new(self, wish: str, otherwise: str = "value") -> str:
         """A name that nothing has yet, as near to the wish as the language allows."""

@@ -90,6 +90,9 @@ class Reader:
         if self.nodes > MAX_NODES:
             raise OnnxError("onnx-limit", f"the model has more than {MAX_NODES} nodes",
                             str(self.path))
+        texts = (proto.op_type, proto.domain, proto.name, *proto.input, *proto.output)
+        if not all(isinstance(text, str) for text in texts):
+            raise self._damaged("a name is no UTF-8")
         attrs = {a.name: self._attribute(a, depth) for a in proto.attribute}
         domain = "" if proto.domain in CORE else proto.domain
         return Node(proto.op_type, domain, proto.name, index, tuple(proto.input),

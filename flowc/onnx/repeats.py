@@ -11,31 +11,46 @@ import numpy as np
 from flowc.onnx.desk import Bind, Input, Line, Output, Variable, renamed_line
 from flowc.onnx.text import Name, names_of, renamed, write
 
-LONGEST = 80  # lines of a body
+LONGEST = 160  # lines of a body
 _NUMBER = re.compile(r"(_\d+)+$")
 SEVERAL = 3  # rounds from which a single line is worth a loop
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """`repeat count as label { body }`. `rounds` are the lines that each round stands for."""
+    """`repeat count as label { body }`, with the weights of all rounds by their paths.
 
+    `held` are the names that go from round to round, and beyond.
+    """
+
+    count: int
     label: str
     body: tuple[Line, ...]
-    rounds: tuple[tuple[Line, ...], ...]
+    held: tuple[str, ...]
+    weights: Mapping[str, np.ndarray]
 
     def text(self) -> str:
         inside = "\n".join(line.text() for line in self.body)
-        return f"repeat {len(self.rounds)} as {self.label} {{\n{inside}\n}}"
+        return f"repeat {self.count} as {self.label} {{\n{inside}\n}}"
 
-    def weights(self) -> dict[str, np.ndarray]:
-        """All weights by their paths: `label.ROUND.` and the path inside of the body."""
-        found = {}
-        for number, lines in enumerate(self.rounds):
-            for own, line in zip(self.body, lines, strict=False):
-                for suffix, value in weights_in(line).items():
-                    found[f"{self.label}.{number}.{bound_by(own)[0]}{suffix}"] = value
-        return found
+    @property
+    def reads(self) -> set[str]:
+        """What the body reads from outside."""
+        own = {name for line in self.body for name in bound_by(line)}
+        read = {name for line in self.body for name in names_in(line)}
+        return (read - own) | set(self.held)
+
+
+def _weights(
+    label: str, body: Sequence[Line], rounds: Sequence[Sequence[Line]]
+) -> dict[str, np.ndarray]:
+    """All weights by their paths: `label.ROUND.` and the path inside of the body."""
+    return {
+        f"{label}.{number}.{bound_by(own)[0]}{suffix}": value
+        for number, lines in enumerate(rounds)
+        for own, line in zip(body, lines, strict=True)
+        for suffix, value in weights_in(line).items()
+    }
 
 
 def weights_in(line: Line) -> dict[str, np.ndarray]:
@@ -142,7 +157,7 @@ def _checked(lines: Sequence[Line], at: int, length: int, count: int) -> _Run | 
     for k in range(1, count):
         own, before = _homes(rounds[k]), _homes(rounds[k - 1])
         for a, c in zip(rounds[0], rounds[k], strict=True):
-            for x, y in zip(_names(a), _names(c), strict=True):
+            for x, y in zip(names_in(a), names_in(c), strict=True):
                 if x in first or y in own:
                     if first.get(x) != own.get(y):
                         return None
@@ -160,7 +175,8 @@ def _checked(lines: Sequence[Line], at: int, length: int, count: int) -> _Run | 
     return _Run(at, length, count, carried)
 
 
-def _names(line: Line) -> list[str]:
+def names_in(line: Line) -> list[str]:
+    """The names that a line reads, each as often as it does."""
     return list(names_of(line.value)) if isinstance(line, (Bind, Output)) else []
 
 
@@ -182,7 +198,7 @@ def _closed(
         for name, home in _homes(body).items():
             if k < len(rounds) - 1 or home not in places:
                 hidden.add(name)
-    return not any(n in hidden for line in lines[end:] for n in _names(line))
+    return not any(n in hidden for line in lines[end:] for n in names_in(line))
 
 
 # --- writing ------------------------------------------------------------------------------------
@@ -198,7 +214,7 @@ def _as_repeat(
     before: list[Line] = []
     inside = {n: Name(name(_NUMBER.sub("", n))) for line in rounds[0] for n in bound_by(line)}
     after: dict[str, Name] = {}
-    ends: list[Line] = []
+    ends: list[Bind] = []
     for outer, (line, result) in run.carried.items():
         held = name("h")
         before.append(Bind((held,), Name(outer)))
@@ -206,15 +222,17 @@ def _as_repeat(
         ends.append(Bind((held,), inside[bound_by(rounds[0][line])[result]]))
         after[bound_by(rounds[-1][line])[result]] = Name(held)
     body = [renamed_line(line, inside) for line in rounds[0]]
-    body, ends = _rebound(body, ends)
-    return before, Repeat(name("unit"), (*body, *ends), rounds), after
+    label = name("unit")
+    weights = _weights(label, body, rounds)
+    held = tuple(end.names[0] for end in ends)
+    return before, Repeat(len(rounds), label, _rebound(body, ends), held, weights), after
 
 
-def _rebound(body: list[Line], ends: list[Line]) -> tuple[list[Line], list[Line]]:
+def _rebound(body: list[Line], ends: list[Bind]) -> tuple[Line, ...]:
     """`y = f(h)`, `h = y` at the end of a body as `h = f(h)`, where y is no layer's name."""
     last, end = body[-1], ends[0]
-    if len(ends) != 1 or not isinstance(last, Bind) or not isinstance(end, Bind):
-        return body, ends
-    if last.weights or last.names != (getattr(end.value, "text", ""),):
-        return body, ends
-    return [*body[:-1], replace(last, names=end.names)], []
+    if len(ends) != 1 or not isinstance(last, Bind):
+        return (*body, *ends)
+    if last.weights or Name(last.names[0]) != end.value or len(last.names) > 1:
+        return (*body, *ends)
+    return (*body[:-1], replace(last, names=end.names))

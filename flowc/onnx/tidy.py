@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from flowc.onnx.desk import Bind, Line, Output, Variable
-from flowc.onnx.text import Call, Expr, Index, Infix, Name, Prefix, Written, names_of, renamed
+from flowc.onnx.repeats import Repeat, bound_by, names_in
+from flowc.onnx.text import Call, Expr, Index, Infix, Name, Prefix, Written, renamed
 
 LONGEST = 88  # characters of a line after which nothing more is put into it
 RANDOM = ("dropout", "random_uniform", "random_normal")
 
 
-def tidied(lines: Sequence[Line]) -> list[Line]:
-    """The same lines, fewer and longer. A layer keeps its line, and with it its path."""
-    lines = _needed(lines)
+Lines = Sequence[Line | Repeat]
+
+
+def tidied(lines: Lines, wanted: Collection[str] = ()) -> list[Line | Repeat]:
+    """The same lines, fewer and longer. A layer keeps its line, and with it its path.
+
+    `wanted` are names that somebody outside reads.
+    """
+    lines = _needed(lines, wanted)
     uses = Counter(name for line in lines for name in _read(line))
     pending: dict[str, Bind] = {}  # lines that wait for the one place of their use
-    made: list[Line] = []
+    made: list[Line | Repeat] = []
     for line in lines:
         line = _filled(line, pending, made)
-        if isinstance(line, Bind) and _can_move(line) and uses[line.names[0]] == 1:
+        movable = isinstance(line, Bind) and _can_move(line)
+        if movable and uses[line.names[0]] == 1 and line.names[0] not in wanted:
             pending[line.names[0]] = line
         else:
             made.append(line)
@@ -29,21 +37,20 @@ def tidied(lines: Sequence[Line]) -> list[Line]:
     return _in_order(made)
 
 
-def _needed(lines: Sequence[Line]) -> list[Line]:
+def _needed(lines: Lines, wanted: Collection[str]) -> list[Line | Repeat]:
     """Without the lines that no output depends on; inputs stay."""
-    needed: set[str] = set()
-    kept: list[Line] = []
+    needed = set(wanted)
+    kept: list[Line | Repeat] = []
     for line in reversed(lines):
-        names = line.names if isinstance(line, Bind) else (line.name,)
-        if isinstance(line, (Bind, Variable)) and not needed.intersection(names):
+        if isinstance(line, (Bind, Variable)) and not needed.intersection(bound_by(line)):
             continue
         needed.update(_read(line))
         kept.append(line)
     return kept[::-1]
 
 
-def _read(line: Line) -> list[str]:
-    return list(names_of(line.value)) if isinstance(line, (Bind, Output)) else []
+def _read(line: Line | Repeat) -> Collection[str]:
+    return line.reads if isinstance(line, Repeat) else names_in(line)
 
 
 def _can_move(line: Bind) -> bool:
@@ -57,21 +64,40 @@ def _is_random(value: Expr) -> bool:
     return isinstance(value, Call) and value.function in RANDOM
 
 
-def _filled(line: Line, pending: dict[str, Bind], made: list[Line]) -> Line:
+def _filled(
+    line: Line | Repeat, pending: dict[str, Bind], made: list[Line | Repeat]
+) -> Line | Repeat:
     """The line with what waits for it put in, as far as it stays readable; the rest before it."""
-    if not isinstance(line, (Bind, Output)):
-        return line
     for name in dict.fromkeys(_read(line)):
         if name not in pending:
             continue
         waiting = pending.pop(name)
-        longer = replace(line, value=_straight(renamed(line.value, {name: waiting.value})))
-        fits = len(longer.text()) <= LONGEST and not _crowded(waiting.value, line.value, name)
-        if fits and not isinstance(line.value, Written):
-            line = longer
-        else:
+        longer = _with(line, name, waiting.value)
+        if longer is None:
             made.append(waiting)
+        else:
+            line = longer
+    if isinstance(line, Repeat):
+        return replace(line, body=_inside(line))
     return line
+
+
+def _inside(repeat: Repeat) -> tuple[Line, ...]:
+    body = tidied(repeat.body, repeat.held)
+    return tuple(line for line in body if not isinstance(line, Repeat))
+
+
+def _with(line: Line | Repeat, name: str, value: Expr) -> Line | None:
+    """The line with an expression in place of a name; None where that would read badly.
+
+    `h = y` at the end of a loop's body stays as it is: others there may still read the old h.
+    """
+    if not isinstance(line, (Bind, Output)) or isinstance(line.value, Written):
+        return None
+    if isinstance(line, Bind) and isinstance(line.value, Name) or _crowded(value, line.value, name):
+        return None
+    longer = replace(line, value=_straight(renamed(line.value, {name: value})))
+    return longer if len(longer.text()) <= LONGEST else None
 
 
 def _straight(value: Expr) -> Expr:
@@ -105,18 +131,13 @@ def _depth(value: object) -> int:
     return 0
 
 
-def _in_order(lines: list[Line]) -> list[Line]:
-    """Parameters first stand where they are first used; a line put in may have moved past them."""
-    bound: set[str] = set()
+def _in_order(lines: list[Line | Repeat]) -> list[Line | Repeat]:
+    """Parameters stand where they are first used; a line put in may have moved past them."""
     variables = {v.name: v for v in lines if isinstance(v, Variable)}
-    made: list[Line] = []
+    made: list[Line | Repeat] = []
     for line in lines:
         if isinstance(line, Variable):
             continue
-        for name in _read(line):
-            if name in variables and name not in bound:
-                bound.add(name)
-                made.append(variables[name])
+        made += [variables.pop(n) for n in dict.fromkeys(_read(line)) if n in variables]
         made.append(line)
-    made[:0] = [v for n, v in variables.items() if n not in bound]
     return made

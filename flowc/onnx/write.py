@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,10 +40,10 @@ class Written:
 
 def write(imported: Imported, name: str, head: str) -> Written:
     """The whole text. Raises OnnxError where the compiler has something against it."""
-    lines = folded(tidied(imported.desk.lines), imported.desk.names.new)
+    lines = tidied(folded(imported.desk.lines, imported.desk.names.new))
     weights: dict[str, np.ndarray] = {}
     for line in lines:
-        weights |= weights_of(line)
+        weights.update(weights_of(line))
     body = "\n".join(line.text() for line in lines)
     blocks = "".join(imported.desk.blocks.values())
     raw = f"{head}{blocks}\nmodel {name} {{\n{body}\n}}\n"
@@ -54,10 +55,10 @@ def write(imported: Imported, name: str, head: str) -> Written:
     return Written(text, weights, inputs, imported.outputs, checked)
 
 
-def weights_of(line: Line | Repeat) -> dict[str, np.ndarray]:
+def weights_of(line: Line | Repeat) -> Mapping[str, np.ndarray]:
     """The weights that a line brings, by their paths."""
     if isinstance(line, Repeat):
-        return line.weights()
+        return line.weights
     return {f"{bound_by(line)[0]}{suffix}": v for suffix, v in weights_in(line).items()}
 
 

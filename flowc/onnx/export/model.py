@@ -13,6 +13,7 @@ from flowc.lower.model import select
 from flowc.onnx.errors import OnnxError
 from flowc.onnx.export import elementwise, images, movement
 from flowc.onnx.export.elementwise import Rule
+from flowc.onnx.export.movement import END
 from flowc.onnx.export.writer import (
     IR_VERSION,
     OPSET,
@@ -176,13 +177,37 @@ def _scan(writer: Writer, node: Node, weights: Mapping[str, np.ndarray]) -> list
         results.append(helper.make_value_info(own, tensor_type(node.body.type_of(output.value))))
     inputs = [*(given["c", i] for i in range(carried)), *(given["x", i] for i in range(walked))]
     graph = helper.make_graph(body.nodes, "round", inputs, results)
-    ways = [int(attrs["reverse"])] * walked
+    sequences = [_to_front(writer, operands[i], writer.types(node)[i].rank, attrs["axes"][i],
+                           attrs["reverse"]) for i in range(walked)]
     yields = len(node.body.outputs) - carried
-    return writer.emit_many(
-        "Scan", [*operands[walked: walked + carried], *operands[:walked]], carried + yields,
-        body=graph, num_scan_inputs=walked, scan_input_axes=list(attrs["axes"]),
-        scan_input_directions=ways, scan_output_axes=list(attrs["yield_axes"]),
-        scan_output_directions=[int(attrs["reverse"])] * yields)
+    made = writer.emit_many(
+        "Scan", [*operands[walked: walked + carried], *sequences], carried + yields,
+        body=graph, num_scan_inputs=walked)
+    collected = [_from_front(writer, name, node.types[carried + i].rank, attrs["yield_axes"][i],
+                             attrs["reverse"]) for i, name in enumerate(made[carried:])]
+    return [*made[:carried], *collected]
+
+
+def _to_front(writer: Writer, value: str, rank: int, axis: int, backwards: bool) -> str:
+    """The walked axis first and forwards, which every runtime can do."""
+    if axis:
+        order = [axis, *(i for i in range(rank) if i != axis)]
+        value = writer.emit("Transpose", value, perm=order)
+    return _turned(writer, value) if backwards else value
+
+
+def _from_front(writer: Writer, value: str, rank: int, axis: int, backwards: bool) -> str:
+    value = _turned(writer, value) if backwards else value
+    if not axis:
+        return value
+    order = [*range(1, axis + 1), 0, *range(axis + 1, rank)]
+    return writer.emit("Transpose", value, perm=order)
+
+
+def _turned(writer: Writer, value: str) -> str:
+    """The first axis backwards."""
+    first, step, end = writer.ints([0]), writer.ints([-1]), writer.ints([-END])
+    return writer.emit("Slice", value, step, end, first, step)
 
 
 def _check(proto: Any) -> None:

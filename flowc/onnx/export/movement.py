@@ -73,8 +73,9 @@ def _scatter_add(w: Writer, node: Node) -> str:
 
 def _take_along(w: Writer, node: Node) -> str:
     x, index = w.operands(node)
-    places = w.emit("Unsqueeze", index, w.ints([-1]))
-    return w.emit("Squeeze", w.emit("GatherElements", x, places, axis=-1), w.ints([-1]))
+    last = w.types(node)[0].rank - 1
+    places = w.emit("Unsqueeze", index, w.ints([last]))
+    return w.emit("Squeeze", w.emit("GatherElements", x, places, axis=last), w.ints([last]))
 
 
 def _gather_along(w: Writer, node: Node) -> str:
