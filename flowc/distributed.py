@@ -76,7 +76,7 @@ def _open(
         for name, spec in tasks_for(plan, cluster).items()
     ]
     threads = job.setup.threads or 1
-    spec = write_spec(data_spec(job.settings.data, job.checked.inputs))
+    spec = write_spec(data_spec(job.settings.data, job.checked.inputs, job.names))
     with _launcher(cluster, places, threads, run) as (launcher, credentials):
         engine = ClusterEngine(
             plan, write_cluster_plan(plan), spec, job.settings.seed, threads, places, launcher,

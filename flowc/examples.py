@@ -1,17 +1,23 @@
-"""Examples to predict from, read out of files that people have: npy, npz, JSON, CSV."""
+"""Examples to predict from, read out of files that people have: npy, npz, JSON, CSV, photos."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
+from flowc_runtime.data.folder import Folder
+from flowc_runtime.data.images import SUFFIXES, Look, photographs
+from flowc_runtime.data.sources import look_of
+from flowc_runtime.data.spec import DataSpec
 from flowc_runtime.types import DTYPES, TensorType
 
 MAX_BYTES = 1 << 30  # of a file of examples
@@ -38,7 +44,7 @@ def read_examples(path: Path, inputs: Mapping[str, TensorType]) -> dict[str, np.
                 return _from_csv(path, inputs)
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise DataError("data-damaged", f"{path} cannot be read: {error}") from None
-    raise DataError("data-damaged", f"{path}: examples are .npy, .npz, .json or .csv")
+    raise DataError("data-damaged", f"{path}: examples are .npy, .npz, .json, .csv or images")
 
 
 def _only(inputs: Mapping[str, TensorType], path: object) -> str:
@@ -94,3 +100,98 @@ def _from_csv(path: Path, inputs: Mapping[str, TensorType]) -> dict[str, np.ndar
             "data-shape", f"{path}: a row has {array[0].size} numbers, but the input `{name}` is "
             f"{type_}")
     return {name: array.reshape(len(rows), *shape)}
+
+
+# --- files as the data section reads them --------------------------------------------------------
+
+RESIZING = ("resize", "center_crop")  # transforms that a photograph goes through, too
+
+
+def are_photographs(paths: Sequence[Path]) -> bool:
+    return all(path.suffix.lower() in SUFFIXES for path in paths)
+
+
+def read_photographs(
+    paths: Sequence[Path], inputs: Mapping[str, TensorType], spec: DataSpec | None
+) -> dict[str, np.ndarray]:
+    """The images at `paths`, [images, height, width, 3], as the data item `spec` reads its own.
+
+    Where that item reads no image files, or its fixed transforms do not lead to the size of the
+    input, they are cut and scaled to that.
+    """
+    name = _only(inputs, paths[0])
+    type_ = inputs[name]
+    sides = TensorType(type_.dtype, type_.shape[1:]).sizes
+    if len(sides) != 3 or sides[2] != 3:
+        raise DataError(
+            "data-shape", f"{paths[0]} is an image, but the input `{name}` is {type_}",
+            help="images are read as [batch, height, width, 3]")
+    for path in paths:
+        if not path.is_file():
+            raise DataError("data-missing", f"there is no file {path}")
+    photos = _photos(paths, name, type_, spec) if spec is not None else None
+    if photos is None or photos.fields[0].shape != sides:
+        photos = photographs(*_found(paths), name, type_.dtype, Look((sides[0], sides[1])))
+    return _read_whole(photos, inputs)
+
+
+def _photos(
+    paths: Sequence[Path], name: str, type_: TensorType, spec: DataSpec
+) -> Dataset | None:
+    """The images by what of a data item's transforms is the same in every visit."""
+    if spec.source != "images":
+        return None
+    photos = photographs(*_found(paths), name, type_.dtype, look_of(spec.arguments))
+    fixed = tuple(t for t in spec.transforms if t[0] in RESIZING)
+    try:
+        return replace(spec, transforms=fixed).transformed(photos)
+    except DataError as error:
+        if error.code == "data-shape":  # random ones would have made the sizes equal
+            return None
+        raise
+
+
+def _found(paths: Sequence[Path]) -> tuple[Folder, list[str]]:
+    """Files that the user names, wherever they lie."""
+    found = [path.resolve() for path in paths]
+    parents = tuple(dict.fromkeys(path.parent for path in found))
+    return Folder(parents[0], parents), [str(path) for path in found]
+
+
+def reads_rows(inputs: Mapping[str, TensorType], spec: DataSpec | None) -> bool:
+    """Whether rows of a CSV file are to be read as a data item reads them, not as plain numbers."""
+    if spec is None or spec.source != "csv" or spec.arguments["columns"] is None:
+        return False
+    return bool(spec.arguments["words"]) or len(inputs) > 1
+
+
+def read_rows(
+    path: Path, inputs: Mapping[str, TensorType], spec: DataSpec
+) -> dict[str, np.ndarray]:
+    """The rows of a CSV file as the data item `spec` reads its own, without the labels.
+
+    A row where something is missing is an error, since every row is to get its answer.
+    """
+    worded = {field for field, names in spec.known.items() if names.words}
+    if spec.arguments["words"] and not worded:
+        raise DataError(
+            "data-missing", "the numbers of the words are not known",
+            help="name the run folder with --weights: it keeps what training has learned of them")
+    columns = dict(zip(spec.fields, spec.arguments["columns"], strict=True))
+    taken = {f: entry for f, entry in columns.items() if f in inputs or f in worded}
+    arguments = {
+        **spec.arguments, "path": path.name, "columns": list(taken.values()), "classes": None,
+        "na": "error" if spec.arguments["na"] == "drop" else spec.arguments["na"],
+    }
+    given = replace(spec, arguments=arguments, transforms=(), fields=tuple(taken))
+    parent = path.resolve().parent
+    return _read_whole(given.open(parent, (parent,)), inputs)
+
+
+def _read_whole(dataset: Dataset, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
+    arrays = {
+        field.name: np.empty((len(dataset), *field.shape), DTYPES[field.dtype].storage)
+        for field in dataset.fields
+    }
+    dataset.read(np.arange(len(dataset)), list(arrays.values()))
+    return {name: array for name, array in arrays.items() if name in inputs}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from flowc_runtime.checkpoint.errors import CheckpointError
 from flowc_runtime.cluster.plan import ClusterPlan
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
+from flowc_runtime.data.names import Known, Names, names_of, parse_names, plain_names
 from flowc_runtime.data.spec import DataSpec
 from flowc_runtime.data.stream import Stream
 from flowc_runtime.dims import symbol
@@ -36,6 +38,7 @@ from flowc_runtime.runfolder.folder import (
     latest_run,
     read_run_facts,
     reopen_run,
+    run_of,
 )
 from flowc_runtime.training import (
     Engine,
@@ -63,6 +66,7 @@ class Setup:
     allow: tuple[Path, ...] = ()
     place: Source | None = None  # instead of the text's own place section
     runs: Runs | None = None  # None: in this process
+    known: Known = field(default_factory=dict)  # names of numbers in the data, from training
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,11 @@ class TrainingJob:
     def plan(self) -> Plan:
         return self.planned.plan
 
+    @property
+    def names(self) -> Known:
+        """What the numbers in the training data stand for."""
+        return names_of(self.data.dataset)
+
 
 OpenEngine = Callable[[TrainingJob, RunFolder | None, Emit], AbstractContextManager[Engine]]
 
@@ -103,22 +112,29 @@ OpenEngine = Callable[[TrainingJob, RunFolder | None, Emit], AbstractContextMana
 
 
 def open_data(
-    declaration: DataDecl, inputs: Mapping[str, TensorType], folder: Path, allow: tuple[Path, ...]
+    declaration: DataDecl, inputs: Mapping[str, TensorType], folder: Path,
+    allow: tuple[Path, ...], known: Known,
 ) -> Dataset:
-    """The examples that a `data` item names, checked against the model's inputs; DataError."""
-    dataset = data_spec(declaration, inputs).open(folder, allow)
-    for field in dataset.fields:
-        if field.name in inputs:
-            _check_field(field.name, field.shape, inputs[field.name], declaration, dataset.origin)
+    """The examples that a `data` item names, checked against the model's inputs; DataError.
+
+    Words and classes get the numbers that they are `known` by from training.
+    """
+    dataset = data_spec(declaration, inputs, known).open(folder, allow)
+    for part in dataset.fields:
+        if part.name in inputs:
+            _check_field(part.name, part.shape, inputs[part.name], declaration, dataset.origin)
     return dataset
 
 
-def data_spec(declaration: DataDecl, inputs: Mapping[str, TensorType]) -> DataSpec:
+def data_spec(
+    declaration: DataDecl, inputs: Mapping[str, TensorType], known: Known | None = None
+) -> DataSpec:
     """What any process needs to open the data that an item names."""
     source = declaration.source
     wanted = {name: inputs[name].dtype for name in declaration.fields if name in inputs}
     return DataSpec(
-        source.source, source.arguments, tuple(source.transforms), declaration.fields, wanted)
+        source.source, source.arguments, tuple(source.transforms), declaration.fields, wanted,
+        known or {})
 
 
 def _check_field(
@@ -157,11 +173,12 @@ def prepare_training(source: Source, sink: Sink, setup: Setup) -> TrainingJob:
     checked = check(source, sink, options)
     settings = _settings(checked, sink)
     folder = folder_of(source)
-    dataset = open_data(settings.data, checked.inputs, folder, setup.allow)
+    dataset = open_data(settings.data, checked.inputs, folder, setup.allow, setup.known)
     data = Stream(dataset, settings.batch, settings.seed, dataset.shuffled, "drop")
     validation = None
     if settings.validate is not None:
-        examples = open_data(settings.validate, checked.inputs, folder, setup.allow)
+        known = names_of(dataset)
+        examples = open_data(settings.validate, checked.inputs, folder, setup.allow, known)
         validation = Stream(examples, settings.batch, settings.seed, False, "keep")
     options = replace(options, evaluate=_rest(validation))
     planned = (setup.runs or in_this_process)(checked, settings, sink, options)
@@ -254,7 +271,7 @@ def new_run(job: TrainingJob, command: tuple[str, ...], out: Path | None) -> Run
     source = job.checked.world.tree.source
     facts = RunFacts(
         job.plan.model, command, plan_hash(job.plan), job.settings.seed,
-        datetime.now().astimezone(),
+        datetime.now().astimezone(), plain_names(job.names),
     )  # fmt: skip
     sources = {Path(source.name).name: source.text}
     return create_run(facts, write_plan(job.plan), sources, out)
@@ -271,17 +288,31 @@ def reopen(
             "run-none", f"there is no run of `{name}` in runs/ here",
             help="name a run folder with --out, or start without --resume",
         )
-    seed = str(read_run_facts(path)["seed"])
+    facts = read_run_facts(path)
+    seed = str(facts["seed"])
     given = setup.defines.get("train.seed", seed)
     if given != seed:
         raise RunError(
             "run-other-seed", f"the run began with the seed {seed}, not {given}",
             help="resume without --seed",
         )
-    job = prepare_training(
-        source, sink, replace(setup, defines={**setup.defines, "train.seed": seed})
-    )
+    defines = {**setup.defines, "train.seed": seed}
+    known = _names_in(path, facts)
+    job = prepare_training(source, sink, replace(setup, defines=defines, known=known))
     return job, reopen_run(path)
+
+
+def known_from(weights: Path) -> dict[str, Names]:
+    """The names that the run behind these weights has kept; none where there is no run."""
+    run = run_of(weights)
+    return {} if run is None else _names_in(run, read_run_facts(run))
+
+
+def _names_in(run: Path, facts: Mapping[str, Any]) -> dict[str, Names]:
+    try:
+        return parse_names(facts.get("names", {}))
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError("run-damaged", f"{run}: its names of classes: {error!r}") from None
 
 
 def model_name(source: Source, sink: Sink, defines: Mapping[str, str]) -> str:
@@ -319,7 +350,8 @@ def evaluate_model(
     options = Options(defines=setup.defines)
     checked = check(source, sink, options)
     declaration = _declaration(checked, data, sink)
-    dataset = open_data(declaration, checked.inputs, folder_of(source), setup.allow)
+    dataset = open_data(
+        declaration, checked.inputs, folder_of(source), setup.allow, known_from(weights))
     stream = Stream(dataset, min(checked.batch, len(dataset)), 0, False, "keep")
     batches = (*_rest(stream), stream.batch)
     plan = plan_of(checked, sink, replace(options, evaluate=batches), _nobody)
@@ -362,6 +394,21 @@ class Predictor:
     checked: Checked
     session: Session
     batch: int
+    known: Known = field(default_factory=dict)  # what the numbers of the data stand for
+
+    @property
+    def data(self) -> DataSpec | None:
+        """The data item that examples look like: that of the validation, or of the training."""
+        settings = self.checked.settings
+        if settings is None:
+            return None
+        return data_spec(settings.validate or settings.data, self.checked.inputs, self.known)
+
+    def classes(self, output: str) -> tuple[str, ...]:
+        """The classes that the numbers of an example's output are about, where that is known."""
+        shape = self.outputs[output].shape
+        fitting = [n.classes for n in self.known.values() if shape[1:] == (len(n.classes),)]
+        return fitting[0] if fitting else ()
 
     @property
     def inputs(self) -> dict[str, TensorType]:
@@ -446,7 +493,20 @@ def make_predictor(source: Source, sink: Sink, setup: Setup, weights: Path) -> P
         raise Stop
     session = Session(plan, setup.threads)
     load_trained(session, weights)
-    return Predictor(checked, session, checked.batch)
+    return Predictor(checked, session, checked.batch, _known_for(checked, setup, weights))
+
+
+def _known_for(checked: Checked, setup: Setup, weights: Path) -> Known:
+    """The names from training: as its run has kept them, or from the data if they are here."""
+    known = known_from(weights)
+    if known or checked.settings is None:
+        return known
+    folder = folder_of(checked.world.tree.source)
+    try:
+        return names_of(
+            open_data(checked.settings.data, checked.inputs, folder, setup.allow, {}))
+    except DataError:
+        return {}
 
 
 def _nobody(stage: str, value: object) -> None:

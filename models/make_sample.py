@@ -4,7 +4,8 @@
 
 ORIGINALS holds fashion-mnist/ (the four IDX files and LICENSE.txt, see `flowc data get`),
 tabular/ (scikit-learn's diabetes_data_raw.csv.gz and diabetes_target.csv.gz), playground/
-(spiral.csv) and tinyshakespeare/ (input.txt). The ratings are made up here, in the form of
+(spiral.csv), tinyshakespeare/ (input.txt), and in tabular/ also the census table of UCI
+(adult-train.csv.gz, adult-test.csv.gz). The ratings are made up here, in the form of
 MovieLens, whose licence does not let them be passed on with a project like this.
 """
 
@@ -23,6 +24,7 @@ CLASSES = 10
 TRAINING_PER_CLASS = 1200
 TEST_PER_CLASS = 200
 SHAKESPEARE_BYTES = 200_000
+ADULT_ROWS = {"train": 8000, "test": 2000}
 RATINGS, USERS, MOVIES, TASTES = 12_000, 200, 400, 3
 DIABETES_NAMES = "age,sex,bmi,bp,s1,s2,s3,s4,s5,s6,target"
 
@@ -42,6 +44,10 @@ SHA256 = {
         "86badf50b4f9436ddd1e497dc0ae1b93166f8120221ee7dca4634fe849f3be7c",
     "tabular/diabetes_target.csv.gz":
         "244713a551f62a291a354212d8a048adec6cb1244b2bc44e66a0698f5006d26d",
+    "tabular/adult-train.csv.gz":
+        "5b00264637dbfec36bdeaab5676b0b309ff9eb788d63554ca0a249491c86603d",
+    "tabular/adult-test.csv.gz":
+        "72567b94f5c1a6f8501377dd80f93892c3848ff071cf91ba47e00b0785a28074",
     "playground/spiral.csv":
         "330975a399a127449ba3844a3617126f4738225aa91dc6816830aebe7c238b1f",
     "tinyshakespeare/input.txt":
@@ -70,6 +76,7 @@ def sample(originals: Path) -> dict[str, bytes]:
         "spiral.csv": original(originals, "playground/spiral.csv"),
         "shakespeare.txt": shakespeare(originals),
         "ratings.csv": ratings(),
+        **{f"adult-{part}.csv.gz": adult(originals, part) for part in ADULT_ROWS},
     }
 
 
@@ -88,11 +95,16 @@ def fashion(originals: Path, source: str, name: str, per_class: int) -> dict[str
 
 
 def packed_idx(array: np.ndarray) -> bytes:
-    """An array of u8 as gzipped IDX, without a name or a time in the gzip header."""
+    """An array of u8 as gzipped IDX."""
     header = struct.pack(f">HBB{array.ndim}I", 0, 0x08, array.ndim, *array.shape)
+    return packed(header + array.tobytes())
+
+
+def packed(data: bytes) -> bytes:
+    """Gzipped, without a name or a time in the header."""
     buffer = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=buffer, mtime=0) as file:
-        file.write(header + array.tobytes())
+        file.write(data)
     return buffer.getvalue()
 
 
@@ -105,6 +117,12 @@ def diabetes(originals: Path) -> bytes:
         for row, target in zip(features, targets, strict=True)
     ]
     return "\n".join([DIABETES_NAMES, *rows, ""]).encode()
+
+
+def adult(originals: Path, part: str) -> bytes:
+    """The first rows of the census table, as they are."""
+    rows = original(originals, f"tabular/adult-{part}.csv.gz").splitlines(keepends=True)
+    return packed(b"".join(rows[: ADULT_ROWS[part]]))
 
 
 def shakespeare(originals: Path) -> bytes:

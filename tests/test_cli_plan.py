@@ -234,7 +234,7 @@ def test_calibrating_a_model_makes_its_figures_measured(monkeypatch: pytest.Monk
     path.parent.mkdir(parents=True)
     known = default_calibration()
     path.write_text(write_calibration(known))
-    monkeypatch.setattr("flowc_runtime.calibrate.host.usable_cores", lambda: 1)  # no neighbours
+    monkeypatch.setattr("flowc_runtime.threads.usable_cores", lambda: 1)  # no neighbours
     result = run("calibrate", "model.flow", "--local", "2", "--seconds", "0.1", "--json",
                  "--threads", str(known.host.threads))  # fmt: skip
     assert result.exit_code == 0, result.output

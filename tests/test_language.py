@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from texts import check_text, complaints, open_session, step, trained
 
+from flowc_runtime.device import ExecutionError
+
 
 def model(body: str) -> str:
     return f"model m {{\n{body}\n}}\n"
@@ -295,3 +297,13 @@ def test_gradients_flow_through_a_sample_into_mean_and_variance() -> None:
     noise = drawn - 3.0
     assert noise.mean() == pytest.approx(0, abs=0.1) and noise.std() == pytest.approx(1, abs=0.1)
     np.testing.assert_allclose(-session.variables["v"], drawn * noise / 2, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("index", [[0, 3], [2, 0], [-1, 2], [1, -1]])
+def test_an_index_of_several_axes_must_be_inside_of_each(index: list[int]) -> None:
+    text = ("input n: i32[batch, 2]\nparam w: f32[2, 3] = ones\n"
+            "output y = lookup_nd(w, n) * 1")
+    for good in ([0, 2], [1, 0]):
+        assert outputs(text, n=np.array([good]))["output.y"] == [1]
+    with pytest.raises(ExecutionError, match="is outside"):
+        outputs(text, n=np.array([index]))

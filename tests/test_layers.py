@@ -35,7 +35,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.planfile": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking",
         "flowc_runtime.memory"),
-    "flowc_runtime.data": ("flowc_runtime.dims", "flowc_runtime.types"),
+    "flowc_runtime.data": (
+        "flowc_runtime.dims", "flowc_runtime.types", "flowc_runtime.threads"),
     "flowc_runtime.events": (),
     "flowc_runtime.threads": (),
     "flowc_runtime.memory": (*TARGET, "flowc_runtime.plan"),

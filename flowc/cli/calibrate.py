@@ -127,7 +127,7 @@ def _crowd(
 ) -> Callable[[], AbstractContextManager[None]] | None:
     """What keeps the other cores busy; None where there are none."""
     from flowc.planning.neighbours import neighbours
-    from flowc_runtime.calibrate.host import usable_cores
+    from flowc_runtime.threads import usable_cores
 
     others = usable_cores() // threads - 1
     if others < 1:

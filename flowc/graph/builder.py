@@ -66,8 +66,11 @@ class Builder:
 
     def copy(self, node: Node, operands: tuple[Ref, ...]) -> tuple[Value, ...]:
         """Appends `node` with other operands (of the same types), keeping its origin."""
-        with self.at(node.origin):
-            return self.append(node.op, operands, node.attrs, node.types, node.body)
+        if node.id != len(self.nodes) or node.operands != operands:
+            with self.at(node.origin):
+                return self.append(node.op, operands, node.attrs, node.types, node.body)
+        self.nodes.append(node)
+        return tuple([Value(Ref(node.id, i), t) for i, t in enumerate(node.types)])
 
     @contextmanager
     def at(self, origin: Origin) -> Iterator[None]:
@@ -114,19 +117,22 @@ def rebuild(
     one value per result (of the same types).
     """
     builder = Builder()
-    moved: dict[Ref, Ref] = {}
+    moved: list[tuple[Value, ...]] = []  # the results of each node, as values of the new graph
     for node in graph.nodes:
-        refs = tuple(moved[r] for r in node.operands)
-        with builder.at(node.origin):
-            values = rewrite(builder, node, tuple(builder.value(r) for r in refs))
+        builder.origin = node.origin
+        operands = tuple([moved[at][result] for at, result in node.operands])
+        values = rewrite(builder, node, operands)
         if values is None:
-            values = builder.copy(node, refs)
-        for i, value in enumerate(values):
-            moved[Ref(node.id, i)] = value.ref
+            values = builder.copy(node, tuple([value.ref for value in operands]))
+        moved.append(tuple(values))
     return builder.finish(
-        [Output(o.name, moved[o.value]) for o in graph.outputs],
-        [Update(moved[Ref(u.variable)].node, moved[u.value]) for u in graph.updates],
+        [Output(o.name, _at(moved, o.value)) for o in graph.outputs],
+        [Update(moved[u.variable][0].ref.node, _at(moved, u.value)) for u in graph.updates],
     )
+
+
+def _at(moved: Sequence[tuple[Value, ...]], ref: Ref) -> Ref:
+    return moved[ref.node][ref.result].ref
 
 
 def too_many_nodes(origin: Origin) -> Diagnostic:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowc.graph.graph import Graph
-from flowc.graph.verify import verify
+from flowc.graph.verify import Known, verify
 from flowc.graph.walk import Pass
 from flowc.passes.cse import cse
 from flowc.passes.dead_code import dead_code
@@ -44,11 +44,12 @@ def optimise(graph: Graph, watch: Callable[[str, Graph], None] | None = None) ->
 
     `watch` is told the name of each pass and the graph that it gave.
     """
-    verify(graph)
+    known: Known = {}
+    verify(graph, known)
     for change in PASSES:
         before, graph = graph, change(graph)
         if graph is not before:
-            verify(graph)
+            verify(graph, known)
         if watch is not None:
             watch(change.__name__, graph)
     return graph

@@ -51,9 +51,13 @@ def _renumber(graph: Graph, kept: Sequence[_Kept]) -> Graph:
     moved: dict[Ref, Ref] = {}
     nodes = []
     for id, left in enumerate(kept):
-        operands = tuple(moved[ref] for ref in left.node.operands)
-        nodes.append(replace(left.node, id=id, operands=operands))
-        moved |= {Ref(left.node.id, old): Ref(id, new) for new, old in enumerate(left.results)}
+        node = left.node
+        operands = tuple([moved[ref] for ref in node.operands])
+        if node.id != id or node.operands != operands:
+            node = Node(id, node.op, operands, node.attrs, node.types, node.origin, node.body)
+        nodes.append(node)
+        for new, old in enumerate(left.results):
+            moved[Ref(left.node.id, old)] = Ref(id, new)
     outputs = tuple(Output(o.name, moved[o.value]) for o in graph.outputs)
     updates = tuple(Update(moved[Ref(u.variable)].node, moved[u.value]) for u in graph.updates)
     return Graph(tuple(nodes), outputs, updates)

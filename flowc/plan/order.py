@@ -103,6 +103,7 @@ class _Live:
 
     def __init__(self, draft: Draft):
         self.draft = draft
+        self.reads = [step.reads for step in draft.steps]
         self.left = {s: len(readers) for s, readers in draft.readers().items()}
         self.bytes = sum(
             draft.storages[p.storage].bytes
@@ -118,7 +119,7 @@ class _Live:
         """Runs a step; the bytes live during it."""
         during = self.bytes + self._allocated(step) + self.draft.steps[step].scratch_bytes
         self.bytes += self.growth(step)
-        for storage in self.draft.steps[step].reads:
+        for storage in self.reads[step]:
             self.left[storage] -= 1
         return during
 
@@ -132,7 +133,7 @@ class _Live:
     def _freed(self, step: int) -> int:
         return sum(
             storage.bytes
-            for storage in map(self.draft.storages.__getitem__, self.draft.steps[step].reads)
+            for storage in map(self.draft.storages.__getitem__, self.reads[step])
             if self.left[storage.id] == 1 and storage.home is None and not storage.kept
         )
 

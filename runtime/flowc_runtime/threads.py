@@ -1,4 +1,4 @@
-"""How many threads NumPy's BLAS uses: set and read through the library's own functions.
+"""Cores, and how many threads NumPy's BLAS uses: set and read through the library's functions.
 
 Environment variables such as OPENBLAS_NUM_THREADS work only before NumPy is loaded; these
 functions work at any time. They affect the whole process.
@@ -7,6 +7,7 @@ functions work at any time. They affect the whole process.
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,13 @@ import numpy as np
 # The names under which builds export OpenBLAS's functions: NumPy's wheels, 64-bit and plain ones.
 _OPENBLAS = ("scipy_openblas_{}64_", "scipy_openblas_{}", "openblas_{}64_", "openblas_{}")
 _LIBRARY = re.compile(r"\S*(openblas|blis|mkl_rt)\S*\.(so|dylib|dll|pyd)[.\d]*$", re.IGNORECASE)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from flowc_runtime.data.dataset import Dataset
+from flowc_runtime.data.selection import shuffle, take
 from flowc_runtime.data.sources import open_source
-from flowc_runtime.data.transform import shuffle, take
 from flowc_runtime.types import DTYPES
 
 MODELS = Path(__file__).parents[2] / "models"

@@ -21,8 +21,11 @@ def bad(source: str, *positional: Any, **named: Any) -> BadArgument:
 
 
 def test_the_catalogue_has_these_sources_and_transforms() -> None:
-    assert set(SOURCES) == {"idx", "csv", "npy", "npz", "text", "images"}
-    assert set(TRANSFORMS) == {"take", "skip", "shuffle"}
+    assert set(SOURCES) == {"idx", "csv", "npy", "npz", "text", "images", "cifar10"}
+    assert set(TRANSFORMS) == {
+        "take", "skip", "shuffle", "resize", "center_crop", "random_crop", "random_resized_crop",
+        "random_flip", "color_jitter",
+    }
 
 
 def test_every_parameter_is_documented_and_takes_its_own_default() -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from flowc_runtime.data.dataset import Arrays, Dataset, Field
 from flowc_runtime.data.errors import DataError
+from flowc_runtime.data.selection import shuffle, skip, take
 from flowc_runtime.data.stream import Position, Stream
-from flowc_runtime.data.transform import apply_transform, shuffle, skip, take
+from flowc_runtime.data.transform import apply_transform
 
 
 def numbers(count: int) -> Dataset:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowc.lower import errors
+from flowc.lower.arithmetic import as_tensors, elementwise, reshaped
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
+from flowc.lower.builtins.shapes import sliced
 from flowc.lower.values import POISON, Arg, is_dtype
 from flowc.source import Span
-from flowc_runtime.dims import Dim
+from flowc_runtime.dims import Dim, divide, product
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -58,6 +60,67 @@ def _scatter_add_along(
     return lw.emit("scatter_add_along", [index, updates], span, axis=at, size=count)
 
 
+def _lookup_nd(lw: Lowerer, span: Span, table: Arg, index: Arg) -> Any:
+    """The axes that an index covers as one, and a lookup in that."""
+    if not (ask.tensor(lw, "lookup_nd", table) and _is_nd(lw, "lookup_nd", index)):
+        return POISON
+    shape, count = table.value.type.shape, index.value.type.shape[-1]
+    if count > len(shape):
+        lw.report(errors.index_too_long(index, table, count))
+        return POISON
+    flat = _flat_index(lw, span, index, shape[:count])
+    rows = lw.emit("reshape", [table], span, shape=(product(shape[:count]), *shape[count:]))
+    return lw.emit("gather", [Arg(rows, span), flat], span)
+
+
+def _scatter_add_nd(lw: Lowerer, span: Span, index: Arg, updates: Arg, shape: Arg) -> Any:
+    """The gradient of `lookup_nd`: the first axes of the shape are as one, then come apart."""
+    if not (ask.tensor(lw, "scatter_add_nd", updates) and _is_nd(lw, "scatter_add_nd", index)):
+        return POISON
+    dims, count = ask.shape(lw, "scatter_add_nd", shape), index.value.type.shape[-1]
+    if dims is None:
+        return POISON
+    if count > len(dims):
+        lw.report(errors.index_too_long(index, shape, count))
+        return POISON
+    wanted = (*index.value.type.shape[:-1], *dims[count:])
+    if updates.value.type.shape != wanted:
+        shown = f"updates [{', '.join(map(str, wanted))}]"
+        lw.report(errors.wants("scatter_add_nd", shown, updates))
+        return POISON
+    flat = _flat_index(lw, span, index, dims[:count])
+    rows = lw.emit("scatter_add", [flat, updates], span, rows=product(dims[:count]))
+    return lw.emit("reshape", [Arg(rows, span)], span, shape=dims)
+
+
+def _is_nd(lw: Lowerer, function: str, index: Arg) -> bool:
+    if not ask.tensor(lw, function, index):
+        return False
+    type = index.value.type
+    if type.rank and type.kind == "int" and isinstance(type.shape[-1], int):
+        return True
+    lw.report(errors.wants(function, "integers [..., n], an index of n axes each", index))
+    return False
+
+
+def _flat_index(lw: Lowerer, span: Span, index: Arg, dims: tuple[Dim, ...]) -> Arg:
+    """Where each index [..., n] lies in row-major order; behind all of it, if it is outside."""
+    def tensor(op: str, *operands: Any) -> Any:
+        return elementwise(lw, op, [Arg(value, span) for value in operands], span)
+
+    size, stride, total = product(dims), product(dims), 0
+    wide = Arg(lw.emit("cast", [index], span, dtype="i64"), span)
+    for axis, dim in enumerate(dims):
+        stride = divide(stride, dim)
+        part = sliced(lw, span, wide, {index.value.type.rank - 1: (axis, axis + 1, 1)})
+        inside = tensor("logical_and", tensor("greater_equal", part, 0), tensor("less", part, dim))
+        offset = [Arg(tensor("mul", part, stride), span), Arg(size, span)]
+        where = as_tensors(lw, offset, span)
+        assert where is not None
+        total = tensor("add", lw.emit("where", [Arg(inside, span), *where], span), total)
+    return reshaped(lw, Arg(total, span), index.value.type.shape[:-1])
+
+
 def _size(lw: Lowerer, function: str, arg: Arg) -> Dim | None:
     dims = ask.shape(lw, function, arg)
     if dims is not None and len(dims) == 1 and not (isinstance(dims[0], int) and dims[0] < 1):
@@ -78,5 +141,9 @@ FUNCTIONS = (
             _scatter_add, "index", "updates", "rows"),
     builtin("scatter_add_along", "zeros with `size` elements along an axis, to which `updates` are "
             "added by index", _scatter_add_along, "index", "updates", "size", ("axis", -1)),
+    builtin("lookup_nd", "parts of a table by indices [..., n] of its first n axes", _lookup_nd,
+            "table", "index"),
+    builtin("scatter_add_nd", "zeros of a shape, to which `updates` are added by indices [..., n] "
+            "of the first n axes", _scatter_add_nd, "index", "updates", "shape"),
     builtin("iota", "0, 1, 2, ... as a vector", _iota, "count", ("dtype", "i32")),
 )

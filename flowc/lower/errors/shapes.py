@@ -182,6 +182,14 @@ def uneven_split(x: Arg, parts: Arg, size: Dim) -> Diagnostic:
     )
 
 
+def index_too_long(index: Arg, into: Arg, count: int) -> Diagnostic:
+    into_type = into.value.type if isinstance(into.value, Tensor) else describe(into.value)
+    return Diagnostic(
+        "shape-mismatch", f"an index of {count} axes does not lead into {into_type}",
+        Label(index.span, str(index.value.type)), others=(Label(into.span),),
+    )
+
+
 def pads_too_much(x: Arg, axis: int, size: int, mode: str, most: int) -> Diagnostic:
     return Diagnostic(
         "out-of-range", f"`pad` has {size} elements along axis {axis}, of which \"{mode}\" can add "

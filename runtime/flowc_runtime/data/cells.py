@@ -6,17 +6,14 @@ import math
 import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Union
 
 import numpy as np
 
 from flowc_runtime.data.columns import Group, Header
 from flowc_runtime.data.dataset import Arrays, Dataset, Field
 from flowc_runtime.data.errors import DataError, did_you_mean
+from flowc_runtime.data.words import MISSING, Incomplete, NotAvailable, Words
 from flowc_runtime.types import DTYPES
-
-NotAvailable = Union[Literal["error", "drop"], float]  # noqa: UP007
-MISSING = ("", "?", "na", "n/a", "nan", "null", "none")  # compared in lower case
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _EXACT = 2.0**53  # integers up to here are exact in the f64 that cells are parsed to
@@ -27,16 +24,13 @@ def is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell.strip()) is not None
 
 
-class _Incomplete(Exception):
-    """The row lacks a value, and such rows are to be left out."""
-
-
 class Cells:
     """Collects the chosen columns of row after row, and makes the fields of them."""
 
     def __init__(
-        self, header: Header, groups: tuple[Group, ...], na: NotAvailable, classes: tuple[str, ...]
-    ):
+        self, header: Header, groups: tuple[Group, ...], na: NotAvailable,
+        classes: tuple[str, ...], words: Words,
+    ):  # fmt: skip
         if classes and not groups[-1].scalar:
             message = "`classes` needs one column as the last field"
             raise DataError("data-argument", message, header.path)
@@ -44,20 +38,22 @@ class Cells:
         self._groups = groups
         self._na = na
         self._classes = {name: number for number, name in enumerate(classes)}
+        self._words = words
         chosen = [column for group in groups for column in group.columns]
         self._label = chosen.pop() if classes else None
-        self._pick = _picker(chosen)
-        self._columns = chosen
-        self._values = array("d")  # the chosen columns of each row, in order
+        self._columns = [column for column in chosen if column not in words]
+        self._pick = _picker(self._columns)
+        # The chosen columns of each row: numbers, words, the class.
+        self._values = array("d")
         self._lines = array("q")
 
     def add(self, line: int, row: list[str]) -> None:
         """Takes one row; raises `data-value` with the line and the column."""
         try:
-            values = self._numbers(line, row)
+            values = [*self._numbers(line, row), *self._words.numbers(row)]
             if self._label is not None:
                 values.append(self._class(line, self._label, row[self._label].strip()))
-        except _Incomplete:
+        except Incomplete:
             return
         self._values.extend(values)
         self._lines.append(line)
@@ -67,17 +63,24 @@ class Cells:
         if not self._lines:
             raise DataError("data-empty", "holds no row of data", self._header.path)
         table = np.frombuffer(self._values).reshape(len(self._lines), -1)
-        fields, arrays, at = [], [], 0
+        self._words.settle(table[:, len(self._columns) :])
+        fields, arrays = [], []
         for name, group in zip(names, self._groups, strict=True):
             classes = tuple(self._classes) if group is self._groups[-1] else ()
-            dtype = wanted.get(name, "i32" if classes else "f32")
-            part = table[:, at : at + len(group.columns)]
+            words = self._words.of(group)
+            dtype = wanted.get(name, "i32" if classes or words else "f32")
+            part = table[:, [-1] if classes else list(map(self._position, group.columns))]
             self._check_fits(part, dtype, name, group)
             part = part.astype(DTYPES[dtype].storage)
             arrays.append(part[:, 0].copy() if group.scalar else part)
-            fields.append(Field(name, dtype, arrays[-1].shape[1:], classes))
-            at += len(group.columns)
+            fields.append(Field(name, dtype, arrays[-1].shape[1:], classes, words))
         return Arrays(self._header.path, tuple(fields), arrays)
+
+    def _position(self, column: int) -> int:
+        """Where a column's values stand in `_values`."""
+        if column in self._words:
+            return len(self._columns) + self._words.columns.index(column)
+        return self._columns.index(column)
 
     def _numbers(self, line: int, row: list[str]) -> list[float]:
         cells = self._pick(row)
@@ -95,12 +98,13 @@ class Cells:
             return float(cell)
         if cell.lower() in MISSING:
             return self._missing(line, column, cell)
-        help = None if _NUMBER.fullmatch(cell) else "`columns` chooses, `classes` names text labels"
+        hint = "`columns` chooses, `words` numbers words, `classes` names text labels"
+        help = None if _NUMBER.fullmatch(cell) else hint
         raise self._bad(line, column, f'is "{cell[:_SHOWN]}", expected a number', help)
 
     def _missing(self, line: int, column: int, cell: str) -> float:
         if self._na == "drop":
-            raise _Incomplete
+            raise Incomplete
         if self._na == "error":
             help = 'na = "drop" leaves such rows out, na = 0 puts a number there'
             raise self._bad(line, column, f'is "{cell}", expected a number', help)
@@ -111,7 +115,7 @@ class Cells:
         if number is not None:
             return number
         if cell.lower() in MISSING and self._na == "drop":
-            raise _Incomplete
+            raise Incomplete
         known = list(self._classes)
         help = did_you_mean(cell, known) or f"the classes are {', '.join(known[:10])}"
         raise self._bad(line, column, f'is "{cell[:_SHOWN]}", which is no class', help)

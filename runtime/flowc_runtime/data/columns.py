@@ -42,6 +42,10 @@ class Header:
             raise DataError("data-width", message, self.path, 1)
         return Group(tuple(range(self.width - 1)), False), Group((self.width - 1,), True)
 
+    def chosen(self, columns: Sequence[Column]) -> tuple[int, ...]:
+        """Single columns, by index."""
+        return tuple(self._index(column) for column in columns)
+
     def _group(self, entry: Entry) -> Group:
         if isinstance(entry, list):
             return Group(tuple(i for part in entry for i in self._indices(part)), False)

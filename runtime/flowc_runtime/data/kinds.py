@@ -42,6 +42,35 @@ def _size(value: Any) -> bool:
     return pair and all(_whole(side) and 1 <= side <= 8192 for side in value)
 
 
+def _sides(value: Any) -> bool:
+    return _size(value) or _whole(value) and 1 <= value <= 8192
+
+
+def _pixels(value: Any) -> bool:
+    return _whole(value) and 0 <= value <= 8192
+
+
+def _number(value: Any) -> bool:
+    return (_whole(value) or isinstance(value, float)) and math.isfinite(value)
+
+
+def _share(value: Any) -> bool:
+    return _number(value) and 0 <= value <= 1
+
+
+def _bounds(value: Any) -> bool:
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(_number, value))
+    return bool(pair and 0 < value[0] <= value[1])
+
+
+def _shares(value: Any) -> bool:
+    return _bounds(value) and bool(value[1] <= 1)
+
+
+def _ratios(value: Any) -> bool:
+    return _bounds(value) and bool(0.001 <= value[0] and value[1] <= 1000)
+
+
 def _column(value: Any) -> bool:
     return _whole(value) or isinstance(value, str)
 
@@ -68,6 +97,19 @@ CHARACTER = Kind("one character", _character)
 NOT_AVAILABLE = Kind('"error", "drop" or a number', _not_available)
 NAMES = Kind("a list of different strings", _names)
 SIZE = Kind("[height, width]", _size)
+SIDES = Kind("[height, width] or one number", _sides)
+PIXELS = Kind("a number of pixels from 0 to 8192", _pixels)
+SHARE = Kind("a number between 0 and 1", _share)
+SHARES = Kind("[least, most] above 0 and up to 1", _shares)
+RATIOS = Kind("[least, most] above 0", _ratios)
+HEADER = Kind(
+    "true, false or a list of names", lambda value: isinstance(value, bool) or _names(value)
+)
+WORDS = Kind(
+    "a list of columns (names or indices)",
+    lambda value: isinstance(value, list) and bool(value) and all(map(_column, value)),
+)
+DAMAGED = Kind('"error" or "replace"', lambda value: value in ("error", "replace"))
 COLUMNS = Kind("a list of columns, one entry a field,", _columns)
 VOCABULARY = Kind(
     " or ".join(f'"{name}"' for name in VOCABULARIES), lambda value: value in VOCABULARIES

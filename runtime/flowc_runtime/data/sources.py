@@ -9,23 +9,29 @@ from pathlib import Path
 from flowc_runtime.data import kinds
 from flowc_runtime.data.arguments import Arguments, Parameter, rebind
 from flowc_runtime.data.arrays import read_npy, read_npz
+from flowc_runtime.data.cifar import read_cifar10
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.folder import Folder
 from flowc_runtime.data.idx import read_idx
-from flowc_runtime.data.images import read_images
+from flowc_runtime.data.images import Look, read_images
+from flowc_runtime.data.names import Known
 from flowc_runtime.data.table import Form, read_csv
 from flowc_runtime.data.text import read_text
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to open: bound arguments, where paths begin, the fields' names, their dtypes."""
+    """What to open: bound arguments, where paths begin, the fields' names, their dtypes.
+
+    `known` are the names that training has given to numbers, where it has.
+    """
 
     arguments: Arguments
     folder: Folder
     fields: tuple[str, ...]
     wanted: Mapping[str, str]
+    known: Known
 
 
 @dataclass(frozen=True)
@@ -50,18 +56,19 @@ def open_source(
     fields: tuple[str, ...],
     wanted: Mapping[str, str],
     allow: tuple[Path, ...] = (),
+    known: Known | None = None,
 ) -> Dataset:
     """Opens a source; the only error that data or arguments can cause is DataError.
 
     `arguments` are by parameter name, as `bind` gives them. `folder` is that of the .flow file,
     `wanted` the dtype of the model's input for each field, where there is one, and `allow` are
-    folders outside of `folder` that the user trusts.
+    folders outside of `folder` that the user trusts; for `known` see Request.
     """
     spec = SOURCES[name]
     bound = rebind(name, spec.parameters, arguments)
     chosen = _fields(spec, bound, fields)
     try:
-        return spec.open(Request(bound, Folder(folder, allow), chosen, wanted))
+        return spec.open(Request(bound, Folder(folder, allow), chosen, wanted, known or {}))
     except MemoryError as error:
         raise DataError("data-limit", f"`{name}` needs more memory than there is") from error
 
@@ -96,23 +103,36 @@ def _open_csv(request: Request) -> Dataset:
     given = request.arguments
     form = Form(
         given["columns"], given["header"], given["delimiter"], given["na"],
-        tuple(given["classes"] or ()),
+        tuple(given["classes"] or ()), given["words"] or (),
     )  # fmt: skip
-    return read_csv(request.folder, given["path"], form, request.fields, request.wanted)
+    return read_csv(
+        request.folder, given["path"], form, request.fields, request.wanted, request.known)
 
 
 def _open_text(request: Request) -> Dataset:
     given = request.arguments
     return read_text(
         request.folder, given["path"], given["window"], given["stride"], given["vocabulary"],
-        request.fields, request.wanted,
+        request.fields, request.wanted, request.known,
     )  # fmt: skip
 
 
 def _open_images(request: Request) -> Dataset:
-    height, width = request.arguments["size"]
     path = request.arguments["folder"]
-    return read_images(request.folder, path, (height, width), request.fields, request.wanted)
+    look = look_of(request.arguments)
+    return read_images(
+        request.folder, path, look, request.fields, request.wanted, request.known)
+
+
+def look_of(arguments: Arguments) -> Look:
+    """How a call of `images` wants its files to be read."""
+    size = arguments["size"]
+    return Look(None if size is None else (size[0], size[1]), arguments["damaged"])
+
+
+def _open_cifar10(request: Request) -> Dataset:
+    paths = request.arguments["paths"]
+    return read_cifar10(request.folder, paths, request.fields, request.wanted)
 
 
 _PATH = Parameter("path", kinds.TEXT, "the file, relative to the .flow file", required=True)
@@ -141,19 +161,31 @@ _ALL = (
                 "range `a..b` or a list of both for a vector; without it, the last column is the "
                 "last field and all others are the first",
             ),
-            Parameter("header", kinds.TRUTH, "the first line names the columns", True),
+            Parameter(
+                "header",
+                kinds.HEADER,
+                "the first line names the columns; or their names, where no line does",
+                True,
+            ),
             Parameter("delimiter", kinds.CHARACTER, "what stands between the cells", ","),
             Parameter(
                 "na",
                 kinds.NOT_AVAILABLE,
                 "what to do with a missing number (an empty cell, ?, NA, N/A, nan, null, none): "
-                '"error", "drop" the row, or a number to put there',
+                '"error", "drop" the row, or a number to put there; a missing word is 0 '
+                "unless its row is dropped",
                 "error",
             ),
             Parameter(
                 "classes",
                 kinds.NAMES,
                 "the text labels of the last field, which becomes their number in this list",
+            ),
+            Parameter(
+                "words",
+                kinds.WORDS,
+                "the columns whose cells are words or ids: each becomes its number, from 1, among "
+                "the sorted distinct words of the training data; 0 is a missing or unknown one",
             ),
         ),
         lambda given: 2 if given["columns"] is None else len(given["columns"]),
@@ -193,13 +225,37 @@ _ALL = (
     ),
     SourceSpec(
         "images",
-        "Image files in one subfolder a class, decoded when they are read (needs Pillow).",
+        "Image files in one subfolder a class, decoded when they are read (needs Pillow). The "
+        "classes are the folders in the order of their names.",
         (
             Parameter("folder", kinds.TEXT, "the folder of the classes' folders", required=True),
-            Parameter("size", kinds.SIZE, "[height, width] to cut and scale to", required=True),
+            Parameter(
+                "size",
+                kinds.SIZE,
+                "[height, width] to cut and scale to; without it, transforms decide",
+            ),
+            Parameter(
+                "damaged",
+                kinds.DAMAGED,
+                'what to do with a damaged file: "error", or "replace" it by the next sound one',
+                "error",
+            ),
         ),
         lambda given: 2,
         _open_images,
+        ("image", "label"),
+    ),
+    SourceSpec(
+        "cifar10",
+        "CIFAR-10's binary records, gzip or not: pictures u8[32, 32, 3] and their classes.",
+        (
+            Parameter(
+                "paths", kinds.TEXT, "the files, one after the other, relative to the .flow file",
+                required=True, variadic=True,
+            ),
+        ),
+        lambda given: 2,
+        _open_cifar10,
         ("image", "label"),
     ),
 )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowc_runtime.data.dataset import Dataset
+from flowc_runtime.data.dataset import OPEN, Dataset
 from flowc_runtime.data.errors import DataError
+from flowc_runtime.data.names import Known, parse_names, plain_names
 from flowc_runtime.data.sources import SOURCES, open_source
 from flowc_runtime.data.transform import TRANSFORMS, apply_transform
 from flowc_runtime.types import DTYPES
@@ -29,13 +30,26 @@ class DataSpec:
     transforms: tuple[tuple[str, Mapping[str, Any]], ...]
     fields: tuple[str, ...]
     wanted: Mapping[str, str]  # dtype by field
+    known: Known = field(default_factory=dict)  # what training has called the numbers
 
     def open(self, folder: Path, allow: tuple[Path, ...]) -> Dataset:
         """The examples; DataError where they are not there or not as asked for."""
-        dataset = open_source(
-            self.source, self.arguments, folder, self.fields, self.wanted, allow)
-        for name, arguments in self.transforms:
-            dataset = apply_transform(name, dataset, arguments)
+        return self.transformed(
+            open_source(
+                self.source, self.arguments, folder, self.fields, self.wanted, allow, self.known))
+
+    def transformed(self, dataset: Dataset) -> Dataset:
+        """The transforms applied; DataError, also where pictures stay of many sizes."""
+        for place, (name, arguments) in enumerate(self.transforms):
+            dataset = apply_transform(name, dataset, arguments, place)
+        for part in dataset.fields:
+            if OPEN in part.shape:
+                raise DataError(
+                    "data-shape",
+                    f"the pictures of `{part.name}` are of different sizes",
+                    dataset.origin,
+                    help="`|> resize(256) |> center_crop(224)`, or `|> resize([224, 224])`",
+                )
         return dataset
 
 
@@ -48,6 +62,7 @@ def write_spec(spec: DataSpec) -> str:
             "transforms": [[name, _plain(arguments)] for name, arguments in spec.transforms],
             "fields": list(spec.fields),
             "wanted": dict(spec.wanted),
+            "known": plain_names(spec.known),
         },
         sort_keys=True,
     )
@@ -62,7 +77,8 @@ def read_spec(text: str) -> DataSpec:
             _arguments(body["arguments"]),
             tuple((_known(n, TRANSFORMS), _arguments(a)) for n, a in body["transforms"]),
             tuple(map(str, body["fields"])),
-            {str(field): _known(dtype, DTYPES) for field, dtype in body["wanted"].items()},
+            {str(name): _known(dtype, DTYPES) for name, dtype in body["wanted"].items()},
+            parse_names(body["known"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("data-argument", f"this describes no data: {error!r}") from None
@@ -74,12 +90,12 @@ def content_sha256(dataset: Dataset) -> str:
     digest = hashlib.sha256(f"{len(dataset)}\n".encode())
     places = np.unique(np.linspace(0, len(dataset) - 1, SAMPLED).astype(np.int64))
     arrays = [
-        np.empty((len(places), *field.shape), DTYPES[field.dtype].storage)
-        for field in dataset.fields
+        np.empty((len(places), *part.shape), DTYPES[part.dtype].storage)
+        for part in dataset.fields
     ]
     dataset.read(places, arrays)
-    for field, array in zip(dataset.fields, arrays, strict=True):
-        digest.update(f"{field.name} {field.dtype} {field.shape}\n".encode())
+    for part, array in zip(dataset.fields, arrays, strict=True):
+        digest.update(f"{part.name} {part.dtype} {part.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
 

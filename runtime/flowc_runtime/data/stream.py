@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from flowc_runtime.data.dataset import Dataset
+from flowc_runtime.data.ahead import Ahead, Request
+from flowc_runtime.data.dataset import Dataset, Visit
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.order import permutation
 
@@ -30,11 +31,15 @@ class Stream:
     an epoch meets the very examples that it would have met. With `remainder="drop"` the
     examples that do not fill a batch are left out of the epoch (with `shuffle`, others each
     time); with "keep" the last batch is smaller.
+
+    Examples that have to be decoded are read by threads, the batch that follows already while
+    a step computes. `threads` is how many; nothing but the time depends on it.
     """
 
     def __init__(
-        self, dataset: Dataset, batch: int, seed: int, shuffle: bool, remainder: Remainder = "drop"
-    ):
+        self, dataset: Dataset, batch: int, seed: int, shuffle: bool,
+        remainder: Remainder = "drop", threads: int | None = None,
+    ):  # fmt: skip
         if batch < 1:
             message = f"a batch of {batch} examples"
             raise DataError("data-argument", message, dataset.origin)
@@ -45,6 +50,7 @@ class Stream:
         self.shuffle = shuffle
         self.remainder = remainder
         self._order: tuple[int, np.ndarray] | None = None  # of the epoch read last
+        self._ahead = Ahead(dataset, threads) if dataset.slow else None
 
     @property
     def batches_per_epoch(self) -> int:
@@ -78,13 +84,23 @@ class Stream:
 
     def read(self, epoch: int, index: int, out: Sequence[np.ndarray]) -> None:
         """Writes a batch into one array a field, each [size(index), *field.shape]."""
-        self.dataset.read(self.indices(epoch, index), out)
+        self.read_part(epoch, index, 0, self.size(index), out)
 
     def read_part(
         self, epoch: int, index: int, start: int, stop: int, out: Sequence[np.ndarray]
     ) -> None:
         """Writes the examples from number `start` up to `stop` of a batch."""
-        self.dataset.read(self.indices(epoch, index)[start:stop], out)
+        here = self._examples(Position(epoch, index), start, stop)
+        if self._ahead is None:
+            indices, visit = here
+            self.dataset.read(indices, out, visit)
+            return
+        following = self.after(Position(epoch, index))
+        goes_on = self.remainder == "drop" or following.epoch == epoch
+        self._ahead.read(here, self._examples(following, start, stop) if goes_on else None, out)
+
+    def _examples(self, at: Position, start: int, stop: int) -> Request:
+        return self.indices(at.epoch, at.index)[start:stop], Visit(self.seed, at.epoch)
 
     def _order_of(self, epoch: int) -> np.ndarray:
         if self._order is None or self._order[0] != epoch:

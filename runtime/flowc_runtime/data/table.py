@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from flowc_runtime.data.cells import Cells, NotAvailable, is_number
-from flowc_runtime.data.columns import Entry, Header
+from flowc_runtime.data.cells import Cells, is_number
+from flowc_runtime.data.columns import Column, Entry, Header
 from flowc_runtime.data.content import Content, open_content
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.folder import Folder
+from flowc_runtime.data.names import Known
+from flowc_runtime.data.words import NotAvailable, Words, known_words
 
 Row = tuple[int, list[str]]  # the line in the file, the cells
 
@@ -22,25 +24,34 @@ class Form:
     """How a file is to be read; see the parameters of `csv` in sources.py."""
 
     columns: Sequence[Entry] | None = None
-    header: bool = True
+    header: bool | Sequence[str] = True
     delimiter: str = ","
     na: NotAvailable = "error"
     classes: tuple[str, ...] = ()
+    words: Sequence[Column] = ()
 
 
 def read_csv(
-    folder: Folder, path: str, form: Form, fields: Sequence[str], wanted: Mapping[str, str]
-) -> Dataset:
-    """One field from each entry of `form.columns`; f32, or i32 for the field with classes."""
+    folder: Folder, path: str, form: Form, fields: Sequence[str], wanted: Mapping[str, str],
+    known: Known,
+) -> Dataset:  # fmt: skip
+    """One field from each entry of `form.columns`; f32, or i32 where words or classes are.
+
+    The words of a column are numbered as they are `known` from training, or in their own order.
+    """
     with open_content(folder, path) as content:
         header, rows = _header(path, _rows(content, form.delimiter), form.header)
-        cells = Cells(header, header.groups(form.columns), form.na, form.classes)
+        groups = header.groups(form.columns)
+        words = Words(header, groups, form.words, form.na, known_words(groups, fields, known))
+        cells = Cells(header, groups, form.na, form.classes, words)
         for line, row in rows:
             cells.add(line, row)
     return cells.dataset(fields, wanted)
 
 
-def _header(path: str, rows: Iterator[Row], named: bool) -> tuple[Header, Iterator[Row]]:
+def _header(
+    path: str, rows: Iterator[Row], named: bool | Sequence[str]
+) -> tuple[Header, Iterator[Row]]:
     """The header, and the rows of data."""
     first = next(rows, None)
     if first is None:
@@ -48,6 +59,11 @@ def _header(path: str, rows: Iterator[Row], named: bool) -> tuple[Header, Iterat
     line, cells = first
     if not named:
         return Header(path, len(cells), None), chain([first], rows)
+    if named is not True:
+        if len(named) != len(cells):
+            message = f"{len(cells)} cells, but `header` has {len(named)} names"
+            raise DataError("data-width", message, path, line)
+        return Header(path, len(cells), tuple(named)), chain([first], rows)
     if all(map(is_number, cells)):
         message = "the first line holds numbers where the names of the columns are expected"
         raise DataError("data-value", message, path, line, "header = false")

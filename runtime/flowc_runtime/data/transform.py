@@ -1,145 +1,133 @@
-"""What can be made of a dataset: a part of it, or another order."""
+"""The catalogue of transforms: what may follow a source after `|>`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 
-import numpy as np
-
-from flowc_runtime.data import kinds
+from flowc_runtime.data import edits, kinds
 from flowc_runtime.data.arguments import Arguments, Parameter, rebind
 from flowc_runtime.data.dataset import Dataset
-from flowc_runtime.data.errors import DataError
-from flowc_runtime.data.order import FIXED, permutation
+from flowc_runtime.data.edited import edited
+from flowc_runtime.data.edits import Edit
+from flowc_runtime.data.selection import shuffle, skip, take
 
-
-class Selection:
-    """Some examples of another dataset, in an order of its own."""
-
-    def __init__(self, base: Dataset, positions: np.ndarray, shuffled: bool):
-        self.origin = base.origin
-        self.fields = base.fields
-        self.shuffled = shuffled
-        self._base = base
-        self._positions = positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def read(self, indices: np.ndarray, out: Sequence[np.ndarray]) -> None:
-        self._base.read(self._positions[indices], out)
-
-
-class Shuffled:
-    """The same examples, to be met in another order in each epoch."""
-
-    shuffled = True
-
-    def __init__(self, base: Dataset):
-        self.origin = base.origin
-        self.fields = base.fields
-        self._base = base
-
-    def __len__(self) -> int:
-        return len(self._base)
-
-    def read(self, indices: np.ndarray, out: Sequence[np.ndarray]) -> None:
-        self._base.read(indices, out)
-
-
-def take(dataset: Dataset, amount: int | float) -> Dataset:
-    """The first `amount` examples, or the first part of them where 0 < amount < 1.
-
-    `take(f)` and `skip(f)` of one dataset share no example and leave none out.
-    """
-    return _part(dataset, "take", amount, slice(0, _count(dataset, "take", amount)))
-
-
-def skip(dataset: Dataset, amount: int | float) -> Dataset:
-    """All but the first `amount` examples, or all but that part of them where 0 < amount < 1."""
-    return _part(dataset, "skip", amount, slice(_count(dataset, "skip", amount), None))
-
-
-def shuffle(dataset: Dataset, seed: int | None = None) -> Dataset:
-    """Asks for another order in each epoch.
-
-    With a `seed` the examples are put into one random order first, always the same, so that
-    `take` and `skip` may follow and draw them at random.
-    """
-    if seed is None:
-        return Shuffled(dataset)
-    return Selection(dataset, permutation(len(dataset), seed, FIXED), shuffled=True)
-
-
-def _count(dataset: Dataset, verb: str, amount: int | float) -> int:
-    size = len(dataset)
-    if isinstance(amount, float):
-        if not 0 < amount < 1:
-            raise _unfit(dataset, f"`{verb}({amount})` needs a whole number, or a part below 1")
-        return int(Fraction(str(amount)) * size)  # 0.29 of 100 is 29, not 28.999…
-    if not 1 <= amount <= size:
-        raise _unfit(dataset, f"`{verb}({amount})` of {size} examples")
-    return amount
-
-
-def _part(dataset: Dataset, verb: str, amount: int | float, part: slice) -> Dataset:
-    if isinstance(dataset, Shuffled):
-        raise _unfit(
-            dataset,
-            f"`{verb}` after `shuffle` would mean other examples in each epoch",
-            f"`{verb}({amount}) |> shuffle`, or `shuffle(seed = 1)` to draw them at random, once",
-        )
-    positions = np.arange(len(dataset))[part]
-    if not len(positions):
-        message = f"`{verb}({amount})` of {len(dataset)} examples leaves none"
-        raise DataError("data-empty", message, dataset.origin)
-    return Selection(dataset, positions, dataset.shuffled)
-
-
-def _unfit(dataset: Dataset, message: str, help: str | None = None) -> DataError:
-    return DataError("data-argument", message, dataset.origin, help=help)
+Apply = Callable[[Dataset, Arguments, int], Dataset]
 
 
 @dataclass(frozen=True)
 class TransformSpec:
-    """A transform: what may follow a source after `|>`."""
+    """A transform; `apply` is also told its place in the pipeline, from 0."""
 
     name: str
     doc: str
     parameters: tuple[Parameter, ...]
-    apply: Callable[[Dataset, Arguments], Dataset]
+    apply: Apply
 
 
-def apply_transform(name: str, dataset: Dataset, arguments: Arguments) -> Dataset:
-    """What `dataset |> name(arguments)` means; raises DataError."""
+def apply_transform(name: str, dataset: Dataset, arguments: Arguments, place: int = 0) -> Dataset:
+    """What `dataset |> name(arguments)` means; raises DataError.
+
+    `place` counts the transforms before: with it, each of them draws random numbers of its own.
+    """
     spec = TRANSFORMS[name]
-    return spec.apply(dataset, rebind(name, spec.parameters, arguments))
+    return spec.apply(dataset, rebind(name, spec.parameters, arguments), place)
+
+
+def _editing(
+    name: str, doc: str, parameters: tuple[Parameter, ...], make: Callable[[Arguments], Edit]
+) -> TransformSpec:
+    """A transform of pictures."""
+    return TransformSpec(
+        name, doc, parameters,
+        lambda dataset, given, place: edited(dataset, name, make(given), place),
+    )  # fmt: skip
+
+
+def _strength(name: str, doc: str) -> Parameter:
+    return Parameter(name, kinds.SHARE, doc, 0.0)
 
 
 _AMOUNT = Parameter(
     "amount", kinds.AMOUNT, "a number of examples, or a part between 0 and 1", required=True
 )
+_SIZE = Parameter("size", kinds.SIDES, "[height, width], or one number for both", required=True)
 _ALL = (
     TransformSpec(
         "take",
         "The first examples only.",
         (_AMOUNT,),
-        lambda dataset, given: take(dataset, given["amount"]),
+        lambda dataset, given, _: take(dataset, given["amount"]),
     ),
     TransformSpec(
         "skip",
         "All but the first examples.",
         (_AMOUNT,),
-        lambda dataset, given: skip(dataset, given["amount"]),
+        lambda dataset, given, _: skip(dataset, given["amount"]),
     ),
     TransformSpec(
         "shuffle",
         "Another order in each epoch; with a seed, one fixed random order before that, so that "
         "`take` and `skip` may follow.",
         (Parameter("seed", kinds.WHOLE, "of the fixed order"),),
-        lambda dataset, given: shuffle(dataset, given["seed"]),
+        lambda dataset, given, _: shuffle(dataset, given["seed"]),
+    ),
+    _editing(
+        "resize",
+        "Pictures scaled, bilinear (needs Pillow).",
+        (
+            Parameter(
+                "size",
+                kinds.SIDES,
+                "[height, width], or the length of the shorter side, whose proportion to the "
+                "other is kept",
+                required=True,
+            ),
+        ),
+        lambda given: edits.resize(given["size"]),
+    ),
+    _editing(
+        "center_crop",
+        "The middle of pictures.",
+        (_SIZE,),
+        lambda given: edits.center_crop(given["size"]),
+    ),
+    _editing(
+        "random_crop",
+        "A part of pictures, another one in each epoch.",
+        (_SIZE, Parameter("pad", kinds.PIXELS, "black pixels put round the picture before", 0)),
+        lambda given: edits.random_crop(given["size"], given["pad"]),
+    ),
+    _editing(
+        "random_resized_crop",
+        "A part of random area and proportions, scaled to one size (needs Pillow).",
+        (
+            _SIZE,
+            Parameter("scale", kinds.SHARES, "bounds of its share of the area", (0.08, 1.0)),
+            Parameter("ratio", kinds.RATIOS, "bounds of width / height", (0.75, 4 / 3)),
+        ),
+        lambda given: edits.random_resized_crop(given["size"], given["scale"], given["ratio"]),
+    ),
+    _editing(
+        "random_flip",
+        "Left and right changed in some of the pictures.",
+        (
+            Parameter("chance", kinds.SHARE, "of being changed", 0.5),
+            Parameter("vertical", kinds.TRUTH, "top and bottom instead", False),
+        ),
+        lambda given: edits.random_flip(given["chance"], given["vertical"]),
+    ),
+    _editing(
+        "color_jitter",
+        "Colours as under other light. A strength x means a factor between 1 - x and 1 + x.",
+        (
+            _strength("brightness", "strength"),
+            _strength("contrast", "strength, around the mean grey"),
+            _strength("saturation", "strength, away from grey"),
+            _strength("hue", "the most it is turned, in whole turns (needs Pillow)"),
+        ),
+        lambda given: edits.color_jitter(
+            given["brightness"], given["contrast"], given["saturation"], given["hue"]),
     ),
 )
 TRANSFORMS: Mapping[str, TransformSpec] = {spec.name: spec for spec in _ALL}

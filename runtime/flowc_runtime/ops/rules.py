@@ -20,6 +20,10 @@ def broadcast_shapes(a: Shape, b: Shape, operand: int = 1, other: int = 0) -> Sh
 
     `operand` and `other` are the positions of `b` and `a`, for the message.
     """
+    if a == b or not b:
+        return a
+    if not a:
+        return b
     rank = max(len(a), len(b))
     left = (1,) * (rank - len(a)) + a
     right = (1,) * (rank - len(b)) + b
@@ -37,6 +41,8 @@ def broadcast_shapes(a: Shape, b: Shape, operand: int = 1, other: int = 0) -> Sh
 def broadcast_operands(types: Types) -> Shape:
     """The shape that all operands broadcast to together."""
     shape = types[0].shape
+    if all(type.shape == shape for type in types):
+        return shape
     for position in range(1, len(types)):
         for before in range(position):
             broadcast_shapes(types[before].shape, types[position].shape, position, before)

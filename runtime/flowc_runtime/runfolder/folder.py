@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,17 +31,22 @@ RUNS = Path("runs")
 RUN_SCHEMA = "flowc.run/1"
 FACTS = "run.json"
 METRICS = "metrics.jsonl"
+_DEEPEST = 3  # checkpoints/step-N/model.safetensors
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What `run.json` says of a run; `started` is local time with its offset."""
+    """What `run.json` says of a run; `started` is local time with its offset.
+
+    `names` are what the numbers in its data stand for, by field.
+    """
 
     model: str
     command: tuple[str, ...]
     plan_hash: str
     seed: int
     started: datetime
+    names: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RunFolder:
@@ -145,6 +150,12 @@ def latest_run(model: str, base: Path = RUNS) -> Path | None:
     return max(found)[2] if found else None
 
 
+def run_of(weights: Path) -> Path | None:
+    """The run folder that weights lie in: a run, a checkpoint of it, or a file in that."""
+    near = (weights, *weights.absolute().parents[:_DEEPEST])
+    return next((path for path in near if (path / FACTS).is_file()), None)
+
+
 def read_run_facts(path: Path) -> Mapping[str, Any]:
     """`run.json` of the run in `path`; RunError `run-none` or `run-damaged`."""
     try:
@@ -203,6 +214,7 @@ def _write_facts(
         "seed": facts.seed,
         "started": facts.started.isoformat(timespec="seconds"),
         "versions": dict(build_facts()),
+        "names": dict(facts.names),
     }
     replace_text(disk, path / FACTS, json.dumps(content, indent=1) + "\n")
 

@@ -20,6 +20,13 @@ CASES = (
     Case("scatter_add_along", "scatter_add_along(index, x, 4, axis = 0)",
          {"x": real("f32[7, 5]"), "index": whole("i32[7, 5]", 0, 3)},
          lambda t, x, index: t.zeros(4, 5, dtype=x.dtype).scatter_add(0, index.long(), x)),
+    Case("lookup_nd", "lookup_nd(table, index)",
+         {"table": real("f32[6, 6, 3]"), "index": whole("i32[4, 2]", 0, 5)},
+         lambda t, table, index: table[tuple(index.long().unbind(-1))]),
+    Case("scatter_add_nd", "scatter_add_nd(index, x, [6, 6, 3])",
+         {"x": real("f32[4, 3]"), "index": whole("i32[4, 2]", 0, 5)},
+         lambda t, x, index: t.zeros(6, 6, 3, dtype=x.dtype).index_put(
+             tuple(index.long().unbind(-1)), x, accumulate=True)),
     Case("iota", "iota(5, dtype = f32) * x", {"x": real("f32[5]")},
          lambda t, x: t.arange(5) * x),
     Case("one_hot", "one_hot(index, 6)", {"index": whole("i32[4, 2]", 0, 5)},

@@ -1,0 +1,51 @@
+"""Models as ONNX: their outputs in onnxruntime against flowc's own.
+
+    python benchmarks/onnx_export.py models/*.flow
+
+Needs onnxruntime. Weights are first values, inputs are random.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from flowc.diagnostic import Sink
+from flowc.driver import check
+from flowc.syntax.read import read_source
+from tests.test_onnx_export import computed
+
+BOUND = 1e-4
+
+
+def measure(path: Path) -> float:
+    import onnxruntime
+
+    sink = Sink()
+    source = read_source(path, sink)
+    assert source is not None
+    checked = check(source, sink)
+    if not any(o.name.startswith("output.") for o in checked.evaluate.graph.outputs):
+        print(f"{path}: declares no output")
+        return 0.0
+    data, given, outputs = computed(checked, 3)
+    session = onnxruntime.InferenceSession(data)
+    found = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})
+    worst = 0.0
+    for output, value in zip(session.get_outputs(), found, strict=True):
+        off = float(np.abs(value.astype(float) - outputs[output.name].astype(float)).max())
+        worst = max(worst, off)
+        print(f"{path} {output.name} {list(value.shape)}: off by {off:.1e}, {len(data):,} bytes")
+    return worst
+
+
+def main() -> None:
+    worst = max(measure(Path(name)) for name in sys.argv[1:])
+    print(f"largest difference {worst:.1e}, bound {BOUND:.0e}")
+    sys.exit(worst > BOUND)
+
+
+if __name__ == "__main__":
+    main()
