@@ -94,6 +94,8 @@ def _remove() -> None:
             for pid in inside.stdout.split():
                 os.kill(int(pid), signal.SIGKILL)
             ip("netns", "delete", name)
+            # The kernel takes the link away too, but later, when the next one is being made.
+            subprocess.run(["ip", "link", "delete", f"v{name}"], capture_output=True)
     subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True)
 
 

@@ -28,6 +28,8 @@ OTHER_SEEDS = (1, 2, 3)
 # What no case can hold against PyTorch, and why.
 OPS_APART = {
     "dim": "a size that is still open; cases have all sizes known",
+    "row_totals": "made by a pass of other ops: tests/test_sparse_updates.py",
+    "put_rows": "made by a pass of other ops: tests/test_sparse_updates.py",
     "random_uniform": "the bits are Philox's own: tests/test_random.py",
     "random_normal": "the bits are Philox's own: tests/test_random.py",
     "orthogonalize": "one of many frames: tests/test_catalog.py, tests/test_random.py",
@@ -39,7 +41,8 @@ FUNCTIONS_APART = {
     **dict.fromkeys(("fill", "zeros_like", "ones_like"), "constants: tests/test_language.py"),
 }
 BLOCKS_APART = {
-    "size_pair": "a list while compiling",
+    "window_sizes": "a list while compiling",
+    "adaptive_parts": "a part of adaptive_avg_pool",
     "causal_mask": "a part of attention",
     "lstm_cell": "a round of lstm",
     "gru_cell": "a round of gru",

@@ -13,9 +13,11 @@ from flowc.passes.fold import fold
 from flowc.passes.fold_transposes import fold_transposes
 from flowc.passes.fuse import fuse
 from flowc.passes.hoist import hoist
+from flowc.passes.join_scatters import join_scatters
 from flowc.passes.join_slices import join_slices
 from flowc.passes.simplify import simplify
 from flowc.passes.sink import sink
+from flowc.passes.sparse_updates import sparse_updates
 from flowc.passes.split_reductions import split_reductions
 
 PASSES: tuple[Pass, ...] = (
@@ -24,12 +26,16 @@ PASSES: tuple[Pass, ...] = (
     cse,
     simplify,
     join_slices,
+    join_scatters,
     fold_transposes,
     cse,
     dead_code,
     hoist,
     sink,
     simplify,
+    cse,
+    dead_code,
+    sparse_updates,
     cse,
     dead_code,
     split_reductions,

@@ -358,6 +358,16 @@ def test_a_task_that_is_silent_is_lost() -> None:
     assert play.notices()[0].startswith("ps:0 has not answered for 3.2 s after step 0; it is back")
 
 
+def test_one_whose_part_others_can_do_is_given_up_sooner() -> None:
+    for layout in (PS, ALL_REDUCE):
+        play = Play(layout).begin()
+        play.deaf.add("worker:1")
+        play.pass_time(1.5)
+        assert play.life["worker:1"] == 1
+        play.pass_time(0.5)
+        assert play.life["worker:1"] == 2
+
+
 def test_a_coordinator_that_was_stopped_does_not_blame_the_tasks() -> None:
     play = Play().begin()
     play.now += 60

@@ -188,6 +188,8 @@ def _tables() -> Iterator[Case]:
         yield _case("gather_along", table, f"i32[{indices}, {width}]", axis=0, below=rows)
         yield _case("scatter_add_along", f"i32[{indices}, {width}]", f"f32[{indices}, {width}]",
                     axis=0, size=rows, below=rows)  # fmt: skip
+        yield _case("row_totals", index, f"f32[{indices}, {width}]", below=rows)
+        yield _case("put_rows", table, index, f"f32[{indices}, {width}]", below=rows)
         folded = f"i32[16, {indices // 16}]"
         yield _case("take_along", f"f32[16, {indices // 16}, {width}]", folded, below=width)
         yield _case("put_along", folded, f"f32[16, {indices // 16}]", below=width, size=width)

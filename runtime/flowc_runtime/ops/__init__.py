@@ -22,6 +22,7 @@ from flowc_runtime.ops import (
     random,
     reduce,
     resize,
+    rows,
     select,
     slicing,
     sorting,
@@ -46,7 +47,7 @@ FAMILIES: Mapping[str, tuple[Op, ...]] = MappingProxyType(
         "resizing": resize.OPS,
         "movement": (*movement.OPS, *joining.OPS),
         "slices": slicing.OPS,
-        "indexing": (*indexing.OPS, *elements.OPS),
+        "indexing": (*indexing.OPS, *elements.OPS, *rows.OPS),
         "random numbers": random.OPS,
     }
 )

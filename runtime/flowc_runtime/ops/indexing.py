@@ -39,7 +39,7 @@ def need_inside(index: Array, size: int) -> None:
             raise BadValue(f"index {value} is outside {legal}")
 
 
-def _as_i64(index: Array, scratch: Array) -> Array:
+def as_i64(index: Array, scratch: Array) -> Array:
     if index.dtype == np.int64:
         return index
     wide = scratch[: index.size * INDEX_BYTES].view(np.int64).reshape(index.shape)
@@ -59,7 +59,7 @@ def _gather(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: 
     need_inside(index, table.shape[0])
     if outs[0].size:
         # The bounds are checked above; "clip" is the mode in which NumPy needs no buffer.
-        np.take(table, _as_i64(index, scratch), axis=0, out=outs[0], mode="clip")
+        np.take(table, as_i64(index, scratch), axis=0, out=outs[0], mode="clip")
 
 
 def _gather_scratch(types: Types, results: Types, attrs: Attrs) -> int:
@@ -88,15 +88,20 @@ def _scatter(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch:
     columns = out[:1].size
     if not columns or not index.size:
         return
-    flat_index = _as_i64(index, scratch).reshape(-1)
+    flat_index = as_i64(index, scratch).reshape(-1)
     room = scratch[index.size * INDEX_BYTES :].view(np.int64)
-    lanes, numbers = np.arange(columns), updates.reshape(index.size, columns)
-    rows = _rows_at_once(columns)
-    for start in range(0, index.size, rows):
-        chosen = flat_index[start : start + rows, None]
+    add_rows(out.reshape(-1, columns), flat_index, updates.reshape(index.size, columns), room)
+
+
+def add_rows(out: Array, index: Array, rows: Array, room: Array) -> None:
+    """Adds rows to those of `out` in order; `room` is i64, for a block of positions."""
+    columns = out.shape[1]
+    lanes, together = np.arange(columns), _rows_at_once(columns)
+    for start in range(0, len(index), together):
+        chosen = index[start : start + together, None]
         positions = room[: chosen.size * columns].reshape(chosen.size, columns)
         np.add(chosen * columns, lanes, out=positions)
-        block = numbers[start : start + rows].reshape(-1)
+        block = rows[start : start + together].reshape(-1)
         np.add.at(out.reshape(-1), positions.reshape(-1), block)
 
 

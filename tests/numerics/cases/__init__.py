@@ -16,6 +16,7 @@ from numerics.cases import (
     reductions,
     sequences,
     shapes,
+    vision,
 )
 
 FAMILIES: Mapping[str, tuple[Case, ...]] = {
@@ -26,6 +27,7 @@ FAMILIES: Mapping[str, tuple[Case, ...]] = {
     "shapes": shapes.CASES,
     "indices": indices.CASES,
     "images": images.CASES,
+    "vision": vision.CASES,
     "blocks": blocks.CASES,
     "losses": losses.CASES,
     "sequences": sequences.CASES,

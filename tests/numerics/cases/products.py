@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numerics.case import Case, real
+from numerics.case import Case, real, whole
 
 
 def _product(a: str, b: str) -> Case:
@@ -30,6 +30,13 @@ CASES = (
     _product("[2, 3, 3, 4]", "[2, 1, 4, 5]"),
     Case("transposed products", "transpose(a) @ transpose(b)",
          {"a": real("f32[2, 4, 3]"), "b": real("f32[5, 4]")}, lambda t, a, b: a.mT @ b.T),
+    Case("integers @ integers", "a @ b",
+         {"a": whole("i64[3, 4]", -9, 9), "b": whole("i64[2, 4, 5]", -9, 9)},
+         lambda t, a, b: a @ b),
+    Case("wide @ wide", "a @ b", {"a": real("f64[3, 4]"), "b": real("f64[4, 5]")},
+         lambda t, a, b: a @ b),
+    Case("einsum of integers", 'einsum("ij,ik->jk", a, a)', {"a": whole("i32[3, 4]", -9, 9)},
+         lambda t, a: t.einsum("ij,ik->jk", a, a)),
     _einsum("ij,jk->ik", "[3, 4]", "[4, 5]"),
     _einsum("ij,jk", "[3, 4]", "[4, 5]"),
     _einsum("ba", "[3, 4]"),

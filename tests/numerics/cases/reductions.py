@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numerics.case import Case, one_of, real, truth
+from numerics.case import Case, one_of, real, truth, whole
 
 X = {"x": real("f32[3, 4, 5]")}
 TIES = {"x": one_of("f32[6, 5]", 0.0, 1.0, 2.0)}
 
+WHOLE = {"x": whole("i64[6, 9]", -(2**40), 2**40)}
 INF = float("inf")
 KINDS = (0.0, -0.0, 1.5, -1.5, 1e-40, INF, -INF, float("nan"), 3e38)
 
@@ -33,6 +34,13 @@ CASES = (
     _of("mean of truth values", "mean(x)", lambda t, x: x.double().mean(), {"x": truth("[9]")}),
     _of("any", "any(x, over = 1)", lambda t, x: x.any(1), {"x": truth("[9, 3]")}),
     _of("all", "all(x, over = 1)", lambda t, x: x.all(1), {"x": truth("[9, 3]")}),
+    _of("sum of integers", "sum(x, over = 0)", lambda t, x: x.sum(0), WHOLE),
+    _of("max of integers", "max(x, over = 0)", lambda t, x: x.amax(0), WHOLE),
+    _of("cumsum of integers", "cumsum(x)", lambda t, x: x.cumsum(-1), WHOLE),
+    _of("sort of integers", "sort(x, descending = true)",
+        lambda t, x: x.sort(descending=True).values, WHOLE),
+    _of("sum of wide floats", "sum(x, over = -1)", lambda t, x: x.sum(-1),
+        {"x": real("f64[3, 9]")}),
     _of("argmax", "argmax(x)", lambda t, x: x.argmax(-1).int()),
     _of("argmax at ties", "argmax(x, 0)", lambda t, x: x.sort(
         dim=0, descending=True, stable=True).indices[0].int(), TIES),

@@ -175,7 +175,8 @@ class Limits:
 
     lease: float = 5.0  # a task that hears nothing for so long ends itself
     alive: float = 1.0  # between two signs of life for a task
-    silence: float = 3.0  # after which a task counts as lost
+    silence: float = 1.6  # after which a task counts as lost whose part others can do at once
+    silence_alone: float = 3.0  # and one that sets up, or whose variables nobody else has
     doubt: float = 1.5  # for a sign of life of a task that a peer cannot reach
     greeting: float = 10.0
     setup: float = 900.0  # it may download its data

@@ -72,6 +72,10 @@ class Layout:
         """The members whose word that a step is done is waited for."""
         return tuple(t for t in members if not (self.run_on and t in self.replica_of))
 
+    def alone(self) -> frozenset[str]:
+        """Tasks that hold variables as nobody else does: steps are lost with them."""
+        return frozenset(g.tasks[0] for g in self.groups if len(g.tasks) == 1 and g.changing)
+
     def _replicas(self) -> list[int]:
         return sorted(set(self.replica_of.values()))
 

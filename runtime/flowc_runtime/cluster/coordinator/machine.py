@@ -87,7 +87,7 @@ class Machine:
     ):  # fmt: skip
         self._layout = layout
         self._limits = limits or Limits()
-        self._roster = Roster(layout.tasks, job, self._limits)
+        self._roster = Roster(layout.tasks, job, self._limits, layout.alone())
         self._lineup = Lineup(layout, self._roster, first_generation)
         self._pace = Pace(step_seconds, self._limits)
         self._window = Window(self._pace)

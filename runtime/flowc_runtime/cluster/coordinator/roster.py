@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -50,11 +51,14 @@ class Record:
 class Roster:
     """Raises ClusterError where a task fails in a way that no other life of it will mend."""
 
-    def __init__(self, tasks: tuple[str, ...], job: Job, limits: Limits):
+    def __init__(
+        self, tasks: tuple[str, ...], job: Job, limits: Limits, alone: Collection[str] = ()
+    ):
         self.records = {name: Record(name) for name in tasks}
         self.formed = False  # all tasks were ready once
         self._job = job
         self._limits = limits
+        self._alone = alone  # tasks with which steps are lost
         self._began = 0.0
 
     def __getitem__(self, name: str) -> Record:
@@ -158,7 +162,8 @@ class Roster:
         found = []
         for record in self.records.values():
             silent = now - record.heard
-            if record.state in (State.SETTING_UP, State.READY) and silent > limits.silence:
+            up = record.state in (State.SETTING_UP, State.READY)
+            if up and silent > self._longest_silence(record):
                 found.append(Lost(record.name, record.life, "task-lost",
                                   f"has not answered for {silent:.1f} s"))  # fmt: skip
             elif now - record.since > patience.get(record.state, float("inf")):
@@ -166,6 +171,12 @@ class Roster:
                                   "does not come to the point: it has a connection, but says "
                                   "nothing"))  # fmt: skip
         return found
+
+    def _longest_silence(self, record: Record) -> float:
+        """Quick where a mistake costs as much time as waiting longer would, and nothing else."""
+        if record.state is State.SETTING_UP or record.name in self._alone:
+            return self._limits.silence_alone
+        return self._limits.silence
 
     # --- inside ----------------------------------------------------------------------------
 
