@@ -14,6 +14,7 @@ import numpy as np
 
 from flowc.diagnostic import Sink
 from flowc.driver import check
+from flowc.onnx.errors import OnnxError
 from flowc.syntax.read import read_source
 from tests.test_onnx_export import computed
 
@@ -30,7 +31,11 @@ def measure(path: Path) -> float:
     if not any(o.name.startswith("output.") for o in checked.evaluate.graph.outputs):
         print(f"{path}: declares no output")
         return 0.0
-    data, given, outputs = computed(checked, 3)
+    try:
+        data, given, outputs = computed(checked, 3)
+    except OnnxError as error:
+        print(f"{path}: {error}: {'; '.join(error.notes)}")
+        return float("inf")
     session = onnxruntime.InferenceSession(data)
     found = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})
     worst = 0.0
