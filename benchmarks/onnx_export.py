@@ -40,10 +40,17 @@ def measure(path: Path) -> float:
     found = session.run(None, {i.name: given[i.name] for i in session.get_inputs()})
     worst = 0.0
     for output, value in zip(session.get_outputs(), found, strict=True):
-        off = float(np.abs(value.astype(float) - outputs[output.name].astype(float)).max())
+        off = difference(value.astype(float), outputs[output.name].astype(float))
         worst = max(worst, off)
         print(f"{path} {output.name} {list(value.shape)}: off by {off:.1e}, {len(data):,} bytes")
     return worst
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest one; what is no number here must be none there."""
+    if not np.array_equal(np.isnan(a), np.isnan(b)):
+        return float("inf")
+    return float(np.abs(np.nan_to_num(a - b)).max())
 
 
 def main() -> None:

@@ -45,11 +45,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`reason` is empty where the case passed; `given` are the inputs that had to be known."""
+    """`reason` is empty where the case passed; `given` are the inputs that had to be known.
+
+    `left` counts the inputs that the text still has: with none, all was computed while importing.
+    """
 
     name: str
     reason: str
     given: tuple[str, ...] = ()
+    left: int = 0
 
 
 def cases(operators: Sequence[str] = ()) -> Iterator[Case]:
@@ -107,7 +111,7 @@ def attempt(case: Case) -> Outcome:
         return Outcome(case.name, reason or str(error), known)
     except AssertionError as error:
         return Outcome(case.name, f"other numbers: {' '.join(str(error).split())[:160]}", known)
-    return Outcome(case.name, "", known)
+    return Outcome(case.name, "", known, len(written.inputs))
 
 
 def _imported(case: Case, given: dict[str, np.ndarray]) -> tuple[Written, tuple[str, ...]]:
@@ -182,9 +186,11 @@ def main() -> None:
     if arguments.update:
         write_list(failed)
     passed, total = len(outcomes) - len(failed), len(outcomes)
+    whole = sum(not o.reason and not o.left for o in outcomes)
     told = Counter(bool(o.given) for o in outcomes if not o.reason)
     print(f"{passed} of {total} cases pass ({100 * passed / total:.1f} %), "
-          f"{told[True]} of them with inputs given as --value")
+          f"{told[True]} of them with inputs given as --value, {whole} of them without any input "
+          "left to the text")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ COMMANDS = {
     "train": Entry("flowc.cli.train", "train", "Train a model on its data."),
     "eval": Entry("flowc.cli.evaluate", "evaluate", "Measure a trained model on data."),
     "predict": Entry("flowc.cli.predict", "predict", "Ask a trained model about examples."),
-    "import": Entry("flowc.cli.import_", "import_", "Make a text of an ONNX model."),
+    "import": Entry("flowc.cli.import_", "import_", "Make a text of an ONNX model, and a file of its weights."),
     "export": Entry("flowc.cli.export", "export", "Write a trained model for other tools."),
     "explain": Entry("flowc.cli.explain", "explain", "Tell more about the code of a message."),
     "doctor": Entry("flowc.cli.doctor", "doctor", "Look over this machine and installation."),

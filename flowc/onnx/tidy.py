@@ -28,8 +28,9 @@ def tidied(lines: Lines, wanted: Collection[str] = ()) -> list[Line | Repeat]:
     made: list[Line | Repeat] = []
     for line in lines:
         line = _filled(line, pending, made)
-        movable = isinstance(line, Bind) and _can_move(line)
-        if movable and uses[line.names[0]] == 1 and line.names[0] not in wanted:
+        if not isinstance(line, Bind) or not _can_move(line):
+            made.append(line)
+        elif uses[line.names[0]] == 1 and line.names[0] not in wanted:
             pending[line.names[0]] = line
         else:
             made.append(line)

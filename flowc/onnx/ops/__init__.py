@@ -16,6 +16,7 @@ from flowc.onnx.ops import (
     randomness,
     recurrent,
     reductions,
+    sampling,
     scattering,
     shapes,
     signals,
@@ -32,4 +33,5 @@ IN_ANY_ORDER: dict[str, Translate] = {
 TRANSLATIONS: dict[str, Translate] = {
     **shapes.TRANSLATIONS, **indices.TRANSLATIONS, **linear.TRANSLATIONS, **norms.TRANSLATIONS,
     **recurrent.TRANSLATIONS, **scattering.TRANSLATIONS, **signals.TRANSLATIONS,
+    **sampling.TRANSLATIONS,
 }  # fmt: skip

@@ -28,10 +28,24 @@ def resize(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     if any(not isinstance(d, int) for d in x.shape[1:]):
         raise Unsupported("sizes that are not known")
     lengths, scales = _target(b, node, inputs, x)
+    crops = _crops(b, node, inputs, x)
     for axis, (length, scale) in enumerate(zip(lengths, scales, strict=True)):
-        if length is not None:
-            x = _along(b, node, x, axis, length, scale)
+        if length is not None or axis in crops:
+            same = int(x.shape[axis]) if length is None else length  # type: ignore[arg-type]
+            x = _along(b, node, x, axis, same, scale, crops.get(axis))
     return x
+
+
+def _crops(
+    b: Bench, node: Node, inputs: list[Operand], x: Tensor
+) -> dict[int, tuple[float, float]]:
+    """The part of each axis that is resized, where the node has one: from and to, of 1."""
+    if node.attrs.get("coordinate_transformation_mode") != "tf_crop_and_resize":
+        return {}
+    roi = [float(v) for v in b.array(inputs[1], "the part").reshape(-1)]
+    axes = [a % x.rank for a in node.attrs.get("axes") or range(x.rank)]
+    parts = {a: (roi[i], roi[i + len(axes)]) for i, a in enumerate(axes)}
+    return {a: p for a, p in parts.items() if p != (0, 1)}
 
 
 def _target(
@@ -77,19 +91,37 @@ def _kept_aspect(node: Node, old: list[Any], sizes: list[Any]) -> tuple[list[Any
     return [int(math.floor(ratio * o + 0.5)) for o in old], ratio
 
 
-def _along(b: Bench, node: Node, x: Tensor, axis: int, length: int, scale: float) -> Tensor:
+def _along(
+    b: Bench, node: Node, x: Tensor, axis: int, length: int, scale: float,
+    crop: tuple[float, float] | None,
+) -> Tensor:
     """One axis, moved to where the work is plain: the front for rows, the end for a product."""
     size = int(x.shape[axis])  # type: ignore[arg-type]
     mode = node.attrs.get("mode", "nearest")
-    where = places(node, size, length, scale)
-    if mode == "nearest":
+    where = places(node, size, length, scale) if crop is None else _cropped(size, length, crop)
+    outside = (where < 0) | (where > size - 1) if crop else np.zeros(length, bool)
+    if mode == "nearest" and not outside.any():
         return _nearest(b, node, x, axis, length, where)
     matrix = weights(node, size, length, scale, where)
+    matrix[outside] = 0
     others = [a for a in (x.order or tuple(range(x.rank))) if a != axis]
     order: Order = (*others, axis)
     moved = b.in_order(x, None if order == tuple(range(x.rank)) else order)
     product: Expr = Infix("@", moved.expr, _fixed(b, node, matrix.T).expr)
+    value = node.attrs.get("extrapolation_value", 0.0)
+    if outside.any() and value:
+        beyond = b.desk.variable(
+            f"{b.wish(node)}_beyond", (outside * value).astype(np.float32), learns=False)
+        product = Infix("+", product, beyond.expr)
     return b.bind(node, product, order=moved.order)
+
+
+def _cropped(size: int, length: int, crop: tuple[float, float]) -> np.ndarray:
+    start, end = crop
+    if length == 1:
+        return np.array([0.5 * (start + end) * (size - 1)])
+    i = np.arange(length, dtype=np.float64)
+    return start * (size - 1) + i * ((end - start) * (size - 1) / (length - 1))
 
 
 def _fixed(b: Bench, node: Node, array: np.ndarray) -> Tensor:
@@ -129,6 +161,8 @@ def places(node: Node, size: int, length: int, scale: float) -> np.ndarray:
             return (i + 0.5) / scale - 0.5 if length > 1 else np.zeros(1)
         case "align_corners":
             return i * ((size - 1) / (scale * size - 1)) if length > 1 else np.zeros(1)
+        case "tf_crop_and_resize":
+            return _cropped(size, length, (0.0, 1.0))
         case "asymmetric":
             return i / scale
         case "half_pixel_symmetric":
