@@ -16,7 +16,7 @@ from flowc.diagnostic import Sink
 from flowc.driver import check
 from flowc.onnx.errors import OnnxError
 from flowc.syntax.read import read_source
-from tests.test_onnx_export import computed
+from tests.onnx_exports import computed
 
 BOUND = 1e-4
 

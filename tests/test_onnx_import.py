@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_cases
 import pytest
+from command_line import run
 
 from flowc.onnx.errors import OnnxError
 from flowc.onnx.importer import Wishes, translate
 from flowc.onnx.read import model_of
 from flowc.onnx.write import Written, write
-from tests import onnx_cases
-from tests.command_line import run
 
 onnx = pytest.importorskip("onnx", reason="needs the package onnx: pip install 'flowc[onnx]'")
 F32 = 1

@@ -86,8 +86,9 @@ def import_(
 ) -> None:
     """Make a text of an ONNX model, and a file of its weights.
 
-    MODEL is an .onnx file, the weights go into a safetensors file. The text can be read, edited and trained like any other. Operators
-    that have no translation are listed with their places. Needs `pip install 'flowc[onnx]'`.
+    MODEL is an .onnx file, the weights go into a safetensors file. The text can be read, edited
+    and trained like any other. Operators that have no translation are listed with their places.
+    Needs `pip install 'flowc[onnx]'`.
     """
     from flowc.onnx.files import import_file
     from flowc.onnx.importer import Wishes

@@ -224,8 +224,8 @@ def _as_repeat(
     body = [renamed_line(line, inside) for line in rounds[0]]
     label = name("unit")
     weights = _weights(label, body, rounds)
-    held = tuple(end.names[0] for end in ends)
-    return before, Repeat(len(rounds), label, _rebound(body, ends), held, weights), after
+    names = tuple(end.names[0] for end in ends)
+    return before, Repeat(len(rounds), label, _rebound(body, ends), names, weights), after
 
 
 def _rebound(body: list[Line], ends: list[Bind]) -> tuple[Line, ...]:

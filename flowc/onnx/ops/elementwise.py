@@ -323,7 +323,30 @@ def prelu(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     return settle(b, node, call("where", Infix("<", x, 0), _times(x, slope), x), order)
 
 
+def bit_shift(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
+    """By products with powers of two, or divisions, in two steps so that no power overflows.
+
+    Shifted by its width or more, or backwards, an integer has nothing left but its sign.
+    """
+    (value, by), order = aligned(b, [b.tensor(v) for v in inputs])
+    dtype, bits = inputs[0].dtype, 8 * DTYPES[inputs[0].dtype].bytes
+    powers = b.desk.variable(
+        f"{b.wish(node)}_powers", np.left_shift(1, np.arange(33, dtype=np.int64)), learns=False)
+    held = call("clip", by, 0, bits - 1)
+    first = b.desk.bind(f"{b.wish(node)}_half", Infix("//", held, 2))
+    sign = "*" if node.attrs.get("direction") == "LEFT" else "//"
+    moved: Expr = call("cast", value, word("i64"))
+    for part in (first.expr, Infix("-", held, first.expr)):
+        moved = Infix(sign, moved, call("lookup", powers.expr, part))
+    made = moved if dtype == "i64" else call("cast", moved, word(dtype))
+    inside = Infix("and", Infix(">=", by, 0), Infix("<", by, bits))
+    left = call("fill", [], 0, word(dtype))
+    rest: Expr = left if sign == "*" else call("where", Infix("<", value, 0), -1, left)
+    return settle(b, node, call("where", inside, made, rest), order)
+
+
 IN_ANY_ORDER: dict[str, Translate] = {
+    "BitShift": bit_shift,
     **UNARY,
     **{op: infix(sign) for op, sign in {
         "Add": "+", "Sub": "-", "Mul": "*", "Equal": "==", "Less": "<", "LessOrEqual": "<=",
