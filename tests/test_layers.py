@@ -99,7 +99,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.diagnostic": ("flowc.source",),
     "flowc.render": (*NOUNS, "flowc"),
     "flowc.explain": (
-        *NOUNS, "flowc.costs", "flowc_runtime.checkpoint", "flowc_runtime.runfolder",
+        *NOUNS, "flowc.costs", "flowc.onnx.errors", "flowc_runtime.checkpoint",
+        "flowc_runtime.runfolder",
         "flowc_runtime.data", "flowc_runtime.training", "flowc_runtime.cluster",
         "flowc_runtime.cluster.work.errors"),
     "flowc.codes": (),
@@ -129,12 +130,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.planning": ("flowc", "flowc_runtime"),
     "flowc.examples": ("flowc_runtime.data", "flowc_runtime.types"),
     "flowc.views": ("flowc", "flowc_runtime"),
+    "flowc.onnx": ("flowc", "flowc_runtime"),
+    "flowc.onnx.errors": (),
     "flowc.templates": (),
     "flowc.api": ("flowc", "flowc_runtime"),
     "flowc.cli": ("flowc", "flowc_runtime"),
 }
 AROUND = (
-    "flowc.jobs", "flowc.distributed", "flowc.planning", "flowc.views", "flowc.api", "flowc.cli")
+    "flowc.jobs", "flowc.distributed", "flowc.planning", "flowc.views", "flowc.onnx",
+    "flowc.api", "flowc.cli")
 WHOLE = ("flowc", "flowc_runtime")  # with these entries the rooms around the compiler may use all
 
 # Each library stays in the rooms named.
@@ -151,7 +155,8 @@ LIBRARIES = {
     "grpc": (
         "flowc_runtime.cluster", "flowc_runtime.cluster.control",
         "flowc_runtime.cluster.transport", "flowc.cluster"),
-    "google": ("flowc_runtime.cluster.control",),
+    "google": ("flowc_runtime.cluster.control", "flowc.onnx"),
+    "onnx": ("flowc.onnx",),
     "ray": ("flowc_runtime.cluster.launch",),
     "pycuda": ("flowc_runtime.cuda", "flowc.cli"),
 }

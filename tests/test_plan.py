@@ -12,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import execute, fused, plan_of, program_of, variables
 
+from flowc.diagnostic import Sink
+from flowc.driver import compile
 from flowc.graph.bind import bind_sizes
 from flowc.graph.builder import Builder, Value
 from flowc.graph.graph import Graph, Output, Update
 from flowc.passes import optimise
 from flowc.plan.emit import make_plan
+from flowc.source import Source
 from flowc_runtime.plan import Program
 from flowc_runtime.types import parse_type
 
@@ -276,3 +279,25 @@ def test_a_plan_is_the_same_however_often_it_is_made() -> None:
     first = plan_of(graph)
     assert first == plan_of(graph)
     assert [v.path for v in first.variables] == ["a", "m", "z"]
+
+
+def test_a_loop_may_capture_one_value_twice() -> None:
+    """Two captures that turn out to be one value share its bytes, and may be read at any time."""
+    text = """
+block twice(x: t[time, n], a: t[n], b: t[n]) {
+  states = scan x over time as xt carry (h = fill([n], 0.0)) {
+    h = tanh(xt + a) * exp(h + b)
+    h = h * a + sin(h) @ expand(b, 1)
+    yield h
+  }
+  return states
+}
+
+model m {
+  input x: f32[4, 3]
+  output y = twice(x, fill([3], 0.5), fill([3], 0.5))
+}
+"""
+    sink = Sink()
+    _, plan = compile(Source("m.flow", text), sink)
+    assert "predict" in plan.programs and not sink.diagnostics

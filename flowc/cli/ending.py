@@ -49,6 +49,8 @@ EXITS = {
     "ray-no-room": exits.UNAVAILABLE,
     "listen-insecure": exits.CONFIG,
     "listen-failed": exits.UNAVAILABLE,
+    "onnx-missing": exits.UNAVAILABLE,
+    "onnx-outside": exits.NOT_ALLOWED,
     "tls-missing": exits.NO_INPUT,
     "tls-key-readable": exits.CONFIG,
 }
@@ -61,6 +63,13 @@ class Coded(Protocol):
     code: str
     message: str
     help: str | None
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """An error that has more to say than one line."""
+
+    notes: tuple[str, ...]
 
 
 class _Exit(Protocol):
@@ -86,7 +95,8 @@ def end(error: BaseException, debug: bool = False, color: bool | None = None) ->
         case Told():
             return error.event.exit_code
         case Coded():
-            say(str(error), error.code, error.help, color=color)
+            notes = error.notes if isinstance(error, Noted) else ()
+            say(str(error), error.code, error.help, color=color, notes=notes)
             return _exit_of(error)
         case OSError():
             say(_reason(error), color=color)
@@ -103,6 +113,7 @@ def say(
     help: str | None = None,
     color: bool | None = None,
     severity: Severity = "error",
+    notes: tuple[str, ...] = (),
 ) -> None:
     """What is wrong at no place of a `.flow` text, in the form that diagnostics have."""
     if code is None:
@@ -113,7 +124,8 @@ def say(
     else:
         from flowc.render import render_text
 
-        text = render_text([Diagnostic(code, message, help=help, severity=severity)], color=True)
+        told = Diagnostic(code, message, notes=notes, help=help, severity=severity)
+        text = render_text([told], color=True)
     click.echo(text, err=True, color=color)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from flowc_runtime.plan import (
@@ -30,7 +30,7 @@ def check_flow(program: Program, where: str) -> None:
 
 
 def _follow(program: Program, where: str, kept: Sequence[Port]) -> None:
-    owners = _Owners()
+    owners = _Owners(_twins(program))
     written = {p.buffer for p in program.inputs}
     for port in program.inputs:
         owners.write(program.buffers[port.buffer], port.buffer)
@@ -53,6 +53,17 @@ def _follow(program: Program, where: str, kept: Sequence[Port]) -> None:
         _check_read(program, port.buffer, owners, written, f"{where}, at its end")
 
 
+def _twins(program: Program) -> dict[int, int]:
+    """Captures of a loop that are one value of the program around it: to each, the first one."""
+    places: dict[tuple[int, TensorType], int] = {}
+    twins = {}
+    for port in program.inputs:
+        buffer = program.buffers[port.buffer]
+        if port.name[0] == "k" and buffer.space == "arena":
+            twins[port.buffer] = places.setdefault((buffer.offset, buffer.type), port.buffer)
+    return twins
+
+
 def _check_read(
     program: Program, number: int, owners: _Owners, written: set[int], at: str
 ) -> None:
@@ -61,7 +72,7 @@ def _check_read(
         return
     found = set(owners.read(buffer))
     if number in written:
-        if found != {number}:
+        if found != {owners.twins.get(number, number)}:
             raise PlanError(f"{at}: buffer {number} was overwritten before it is read")
         return
     if len(found) > 1 and _is_row(program, buffer, owners):
@@ -111,9 +122,13 @@ def _scratch(instruction: Instruction) -> Buffer:
 
 
 class _Owners:
-    """Who wrote each byte of the arena last: disjoint intervals in order."""
+    """Who wrote each byte of the arena last: disjoint intervals in order.
 
-    def __init__(self) -> None:
+    `twins` maps buffers that hold the value of another one to that one, which owns the bytes.
+    """
+
+    def __init__(self, twins: Mapping[int, int]) -> None:
+        self.twins = twins
         self._starts: list[int] = [0]
         self._owners: list[int] = [_NOBODY]
 
@@ -123,7 +138,7 @@ class _Owners:
         first = self._cut(buffer.offset)
         last = self._cut(buffer.end)
         self._starts[first:last] = [buffer.offset]
-        self._owners[first:last] = [owner]
+        self._owners[first:last] = [self.twins.get(owner, owner)]
 
     def read(self, buffer: Buffer) -> Sequence[int]:
         return list(self._between(buffer.offset, buffer.end))
