@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
+from zoo import SMALL
 
 from flowc.diagnostic import Sink, Stop
 from flowc.driver import Options, check, cluster_plan_of
@@ -43,6 +45,7 @@ STRATEGIES = {
     "backup": Strategy(Sync("backup", backups=1), 4, 1, 4),
     "async": Strategy(Sync("async", max_staleness=2), 4, 2, 1),
 }
+LARGE_MODELS_IN = "four and two ps"
 STAGED = """
 model m {
   input x: f32[batch, 6]
@@ -96,8 +99,18 @@ def staged() -> ClusterPlan:
     return plan_of_text(STAGED, 2, 0)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=list(STRATEGIES))
-@pytest.mark.parametrize("model", MODELS, ids=lambda p: p.stem)
+def models_and_strategies() -> list[ParameterSet]:
+    """Each in every way; those of thousands of ops in one, and in the others as a long proof."""
+    found = []
+    for model in MODELS:
+        for name, strategy in STRATEGIES.items():
+            long = model.stem in SMALL and name != LARGE_MODELS_IN
+            found.append(pytest.param(
+                model, strategy, id=f"{model.stem}-{name}", marks=[pytest.mark.soak] * long))
+    return found
+
+
+@pytest.mark.parametrize(("model", "strategy"), models_and_strategies())
 def test_the_plan_of_every_model_is_sound_and_survives_its_file(
     model: Path, strategy: Strategy
 ) -> None:

@@ -164,7 +164,7 @@ def stopped(model: Path, number: int, status: int, reason: str, *arguments: str)
         run.until_step(first + 50)
         run.process.send_signal(number)
         assert run.status() == status
-        saved, end = run.events[-2:]
+        saved, _, end = run.events[-3:]
         assert (end["event"], end["stopped"]) == ("end", reason)
         assert (saved["event"], saved["step"]) == ("checkpoint", end["step"])
 

@@ -50,7 +50,10 @@ def _values(graph: Graph) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 def _input(node: Node, random: np.random.Generator) -> np.ndarray:
     sizes = node.type.sizes
-    value = random.integers(1, 3, sizes) if node.type.kind == "int" else random.normal(0, 1, sizes)
+    if node.type.kind == "int":
+        value = random.integers(1, 3, sizes)
+    else:  # what a logarithm is taken of is positive, too
+        value = np.abs(random.normal(0, 1, sizes))
     return np.array(value, node.type.storage)
 
 

@@ -10,6 +10,7 @@ from flowc.lower import errors
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
 from flowc.lower.indexing import Axis, slice_bounds
+from flowc.lower.limits import MAX_ITEMS
 from flowc.lower.values import POISON, Arg, Tensor, dims_of
 from flowc.source import Span
 from flowc_runtime.dims import Dim, NotExact, divide, product
@@ -124,6 +125,9 @@ def _sizes(lw: Lowerer, x: Arg, parts: Arg, size: Dim) -> list[int] | None:
         return None
     if not isinstance(size, int) or count < 1 or size % count:
         lw.report(errors.uneven_split(x, parts, size))
+        return None
+    if count > MAX_ITEMS:
+        lw.report(errors.list_too_long(parts.span, MAX_ITEMS))
         return None
     return [size // count] * count
 

@@ -62,7 +62,7 @@ def _pooled(image: TensorType, attrs: Attrs, operand: int | None) -> TensorType:
     """The type of the pooled image; raises Reject where a window sees nothing but padding."""
     axes = checked_axes(image, attrs["window"], attrs, operand)
     for axis in axes:
-        if not axis.seen().all():
+        if not axis.always_sees():
             raise Reject(
                 f"needs a padding smaller than the window of {axis.window}, "
                 f"not {axis.before} and {axis.after}: every window must see the image"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,19 @@ class Axis:
         start = first * self.stride + shift
         last = (stop - 1) * self.stride + shift
         return slice(start, last + 1, self.stride), slice(first, stop)
+
+    def always_sees(self) -> bool:
+        """Whether each position has a tap on the image.
+
+        One that begins on the image has. One that begins `p` before it looks at element
+        -p modulo the dilation first, if it reaches that far; those moduli recur.
+        """
+        if self.before >= self.extent or (self.steps - 1) * self.stride - self.before >= self.size:
+            return False
+        starts = range(-self.before, 0, self.stride)
+        period = self.dilation // gcd(self.stride, self.dilation)
+        return self.dilation <= self.size or all(
+            start % self.dilation < self.size for start in starts[: min(period, self.steps)])
 
     def seen(self, before: int = 0, after: int = 0) -> Array:
         """For each position, the taps that see the image or so much of the padding around it."""
