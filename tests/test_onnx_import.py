@@ -156,6 +156,10 @@ SAMPLES: dict[str, Callable[[], tuple[Any, dict[str, np.ndarray]]]] = {
                node("Softmax", "s", "p", axis=-1), node("MatMul", "p v", "y")],
               {"q": [2, 3, 4], "k": [2, 5, 4], "v": [2, 5, 6]}, ["y"]),
         {"q": normal(2, 3, 4), "k": normal(2, 5, 4), "v": normal(2, 5, 6)}),
+    "an equation": lambda: (
+        model([node("Einsum", "q k", "y", equation="bqd, bkd -> bqk")],
+              {"q": [2, 3, 4], "k": [2, 5, 4]}, ["y"]),
+        {"q": normal(2, 3, 4), "k": normal(2, 5, 4)}),
     "a gated unit both ways": lambda: (
         model([node("GRU", "x w r b", "y h", hidden_size=3, direction="bidirectional",
                     linear_before_reset=1)], {"x": [4, 2, 5]}, ["y", "h"],

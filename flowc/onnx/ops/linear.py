@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.text import Expr, Infix, call
 from flowc.onnx.values import Known, Tensor
@@ -94,8 +93,7 @@ def gemm(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 def einsum(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     equation = node.attrs["equation"].replace(" ", "")
-    tensors = [b.tensor(v).expr for v in inputs]
-    raise Unsupported(f"the equation {equation} of {len(tensors)} operands")
+    return b.bind(node, call("einsum", equation, *(b.tensor(v).expr for v in inputs)))
 
 
-TRANSLATIONS: dict[str, Translate] = {"MatMul": matmul, "Gemm": gemm}
+TRANSLATIONS: dict[str, Translate] = {"MatMul": matmul, "Gemm": gemm, "Einsum": einsum}
