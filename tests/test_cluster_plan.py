@@ -45,6 +45,22 @@ STRATEGIES = {
     "backup": Strategy(Sync("backup", backups=1), 4, 1, 4),
     "async": Strategy(Sync("async", max_staleness=2), 4, 2, 1),
 }
+DEEP = """
+model m {
+  input x: f32[batch, 64]
+  h = x
+  repeat 12 as layer {
+    h = dense(h, 64) |> tanh
+  }
+  loss = mean(h)
+}
+data d = npz("d.npz") -> (x)
+train {
+  data = d
+  batch = 64
+  optimizer = sgd(lr = 0.1)
+}
+"""
 LARGE_MODELS_IN = "four and two ps"
 STAGED = """
 model m {
@@ -132,6 +148,21 @@ def test_a_model_in_stages_has_a_sound_plan(workers: int, ps: int) -> None:
     roles = [part.role for part in plan.parts if part.role.startswith("stage")]
     assert roles == ["stage:0", "stage:1"]
     check_cluster_plan(plan)
+
+
+@pytest.mark.parametrize("stages", [2, 3, 4])
+def test_stages_that_the_compiler_cuts_are_about_equally_long(stages: int) -> None:
+    wide = DEEP + f"place {{\n  pipeline stages = {stages}\n}}\n"
+    plan = plan_of_text(wide, stages, 0)
+    flops = [part.plan.programs["gradient"].flops for part in plan.parts]
+    assert len(flops) == stages
+    assert max(flops) < 2 * sum(flops) / stages
+
+
+def test_more_stages_than_a_model_has_ops_are_refused() -> None:
+    text = PLAIN + "place {\n  pipeline stages = 500\n}\n"
+    with pytest.raises(Stop):
+        plan_of_text(text, 500, 0)
 
 
 @pytest.mark.parametrize(("workers", "ps"), [(2, 0), (4, 0), (6, 0), (2, 1), (4, 2)])
@@ -493,6 +524,7 @@ place {
         ("ps", "lenet", ["ps:0", "ps:1"]),
         ("backup", "fashion_mlp", ["ps:0", "ps:1"]),
         ("tables", "recommender", ["ps:0", "ps:1"]),
+        ("stages", "lenet", ["stage:0", "stage:1"]),
     ],
 )
 def test_the_places_that_are_shipped_suit_their_models(
@@ -504,11 +536,11 @@ def test_the_places_that_are_shipped_suit_their_models(
     assert section is not None and source is not None
     options = Options(place=section)
     checked = check(source, sink, options)
-    strategy = choose(checked.placing, 2, 2, checked.batch, 2, sink)
+    strategy = choose(checked.placing, 2, 2, checked.batch, 4, sink)
     plan = cluster_plan_of(checked, sink, options, lambda *_: None, strategy)[1]
     assert [part.role for part in plan.parts if part.owns] == owners
 
 
 def test_every_place_that_is_shipped_is_tried() -> None:
     shipped = {path.stem for path in (MODELS[0].parent / "places").glob("*.flow")}
-    assert shipped == {"all_reduce", "ps", "backup", "tables"}
+    assert shipped == {"all_reduce", "ps", "backup", "tables", "stages"}

@@ -58,6 +58,11 @@ def test_a_model_in_two_stages_has_the_weights_of_one_process(tmp_path: Path, al
     assert finished(small_model(tmp_path, more=STAGES), "--local", "2")["weights_sha256"] == alone
 
 
+def test_and_so_has_one_that_the_compiler_cuts(tmp_path: Path, alone: str) -> None:
+    model = small_model(tmp_path, more="place {\n  pipeline stages = 2, microbatches = 4\n}\n")
+    assert finished(model, "--local", "2", "--ps", "0")["weights_sha256"] == alone
+
+
 @pytest.mark.parametrize(
     "victim, way", [("worker:1", "two workers and a ps"), ("ps:1", "two workers and two ps"),
                     ("worker:0", "two workers without ps")])

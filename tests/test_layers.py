@@ -116,7 +116,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "flowc_runtime.blocking"),
     "flowc.place": (
         *GRAPH, *CLUSTER, "flowc.syntax", "flowc.lower", "flowc.plan",
-        "flowc_runtime.cluster.planfile"),
+        "flowc_runtime.cluster.planfile", "flowc_runtime.expression"),
     "flowc.costs": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.blocking"),
     "flowc.predict": (

@@ -14,6 +14,7 @@ from flowc.syntax import tree as t
 from flowc_runtime.cluster.plan import Sync
 
 ROLES = ("worker", "ps")
+PIPELINE = ("stages", "microbatches")  # what it may be told
 SYNCS = ("sync", "all_reduce", "backup", "async")
 # What a mode may be told in brackets, and what holds without.
 SYNC_NUMBERS = {"backup": ("backups", 1), "async": ("max_staleness", 4)}
@@ -33,7 +34,8 @@ class Placing:
     """What the place section asks for; None or empty where it leaves a choice.
 
     `owner` is the role that holds the variables, `split` has patterns of parameters that are cut
-    by rows, with their places in the text.
+    by rows, with their places in the text. `balanced` is how many stages the compiler shall cut,
+    where `stages` says nothing.
     """
 
     replicate: bool = False
@@ -43,6 +45,11 @@ class Placing:
     microbatches: int | None = None
     sync: Sync | None = None
     span: Span | None = None
+    balanced: int | None = None
+
+    @property
+    def stage_count(self) -> int:
+        return len(self.stages) or self.balanced or 1
 
 
 def place_section(tree: t.Tree, sink: Sink) -> t.Place | None:
@@ -76,7 +83,8 @@ class _Wishes:
         self._first: dict[str, Span] = {}
 
     def of(self, place: t.Place) -> Placing:
-        replicate, owner, microbatches, sync = False, None, None, None
+        replicate, owner, sync = False, None, None
+        pipeline: dict[str, int] = {}
         split: list[t.Pattern] = []
         stages: list[StagePin] = []
         for statement in place.statements:
@@ -99,7 +107,7 @@ class _Wishes:
                     stages.append(StagePin(device.value, self._each(patterns), statement.span))
                 case t.Pipeline(settings=settings):
                     self._once("pipeline", statement.span)
-                    microbatches = self._microbatches(settings)
+                    pipeline = self._pipeline(settings)
                 case t.Sync(value=value):
                     self._once("sync", statement.span)
                     sync = self._sync(value)
@@ -107,8 +115,11 @@ class _Wishes:
             self._report(errors.sync_without_ps(self._first["sync"], place.span))
         if sync is not None and sync.mode in ("sync", *SYNC_NUMBERS) and owner == "worker":
             self._report(errors.sync_needs_ps(self._first["sync"], sync.mode))
+        if stages and "stages" in pipeline:
+            self._report(errors.stages_both_ways(self._first["pipeline"], stages[0].span))
         return Placing(
-            replicate, owner, tuple(split), tuple(stages), microbatches, sync, place.span)
+            replicate, owner, tuple(split), tuple(stages), pipeline.get("microbatches"), sync,
+            place.span, pipeline.get("stages"))
 
     def _report(self, diagnostic: Diagnostic) -> None:
         self._world.sink.report(diagnostic)
@@ -149,17 +160,20 @@ class _Wishes:
         self._report(errors.unknown_role(name, known))
         return None
 
-    def _microbatches(self, settings: Sequence[t.Setting]) -> int | None:
-        count = None
+    def _pipeline(self, settings: Sequence[t.Setting]) -> dict[str, int]:
+        found: dict[str, int] = {}
         for setting in settings:
-            value = getattr(setting.value, "value", None)
-            if setting.key.text != "microbatches":
-                self._report(errors.unknown_setting(setting.key, ("microbatches",), "pipeline"))
+            key, value = setting.key.text, getattr(setting.value, "value", None)
+            if key not in PIPELINE:
+                self._report(errors.unknown_setting(setting.key, PIPELINE, "pipeline"))
             elif not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                self._report(errors.not_a_count(setting.value.span, "microbatches", 1))
+                self._report(errors.not_a_count(setting.value.span, key, 1))
+            elif key in found:
+                self._report(errors.placed_twice(key, setting.span, self._first[key]))
             else:
-                count = value
-        return count
+                found[key] = value
+                self._first[key] = setting.span
+        return found
 
     def _sync(self, value: t.Expr) -> Sync | None:
         name: t.Expr = value.function if isinstance(value, t.Call) else value

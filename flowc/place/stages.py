@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from flowc.diagnostic import Diagnostic, Label, Sink
 from flowc.graph.graph import Graph, Node
 from flowc.lower.place import Placing, StagePin, covers
+from flowc.place.balance import balanced
 from flowc.place.emit import Halves
 from flowc.syntax import tree as t
 
@@ -18,22 +19,41 @@ def halves_of(
 
     `pieces` are the roles of rows of split parameters, by their paths.
     """
-    if len(placing.stages) < 2:
+    if placing.stage_count < 2:
         return Halves(gradient, update, {}, pieces)
-    return Halves(gradient, update, stages_of(gradient, placing.stages, sink), pieces)
+    if placing.stages:
+        fixed = _fixed_by(placing.stages, gradient, sink)
+    else:
+        fixed = _balanced(placing, gradient, sink)
+    return Halves(gradient, update, stages_of(gradient, fixed), pieces)
 
 
-def stages_of(graph: Graph, pins: Sequence[StagePin], sink: Sink) -> dict[int, str]:
-    """A stage for each node that is no free leaf.
-
-    What lies under a pinned name runs there. A parameter runs where it is pinned or first used;
-    what no pattern covers, a gradient or a sum, runs where the latest of its operands does.
-    """
-    names = [f"stage:{k}" for k in range(len(pins))]
+def _fixed_by(pins: Sequence[StagePin], graph: Graph, sink: Sink) -> dict[int, int]:
+    """What lies under a pinned name."""
     fixed = {n.id: stage for n in graph.nodes if (stage := _pinned(n, pins)) is not None}
     for k, pin in enumerate(pins):
         if k not in fixed.values():
             sink.report(_empty_stage(pin))
+    return fixed
+
+
+def _balanced(placing: Placing, graph: Graph, sink: Sink) -> dict[int, int]:
+    """What depends on examples, where the text leaves it to the compiler."""
+    fixed = balanced(graph, placing.stage_count)
+    if fixed is None:
+        assert placing.span is not None
+        sink.report(Diagnostic(
+            "empty-stage", f"the model has not enough ops for {placing.stage_count} stages",
+            Label(placing.span), help="use fewer stages"))
+    return fixed or {}
+
+
+def stages_of(graph: Graph, fixed: Mapping[int, int]) -> dict[int, str]:
+    """A stage for each node that is no free leaf.
+
+    What is fixed runs there. A parameter runs where it is fixed or first used; anything else, a
+    gradient or a sum, runs where the latest of its operands does.
+    """
     stages: dict[int, int] = dict(fixed)
     backward = _backward(graph)
     for node in graph.nodes:
@@ -44,7 +64,7 @@ def stages_of(graph: Graph, pins: Sequence[StagePin], sink: Sink) -> dict[int, s
             stages[node.id] = _latest(found, node.id in backward)
     _place_lookups(graph, stages)
     _place_variables(graph, stages)
-    return {id: names[k] for id, k in stages.items()}
+    return {id: f"stage:{k}" for id, k in stages.items()}
 
 
 def _latest(found: Sequence[int], backward: bool) -> int:

@@ -50,7 +50,7 @@ def choose(
     """
     asked = sync or placing.sync
     chosen = asked or Sync("sync" if ps and placing.owner != "worker" else "all_reduce")
-    stages = max(1, len(placing.stages))
+    stages = placing.stage_count
     problem = _impossible(chosen, placing, workers, ps, stages)
     replicas = max(1, workers // stages)
     cut = 1 if chosen.mode == "async" else replicas

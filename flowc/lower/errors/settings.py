@@ -240,6 +240,14 @@ def placed_twice(key: str, span: Span, before: Span) -> Diagnostic:
     )
 
 
+def stages_both_ways(span: Span, pinned: Span) -> Diagnostic:
+    return Diagnostic(
+        "duplicate-name", "stages are named, and the compiler is asked to cut some", Label(span),
+        others=(Label(pinned, "named here"),),
+        help="keep `stage on … { … }`, or `pipeline stages = N`",
+    )
+
+
 def unknown_sync(span: Span, known: Sequence[str]) -> Diagnostic:
     near = nearest(span.text, known)
     return Diagnostic(
