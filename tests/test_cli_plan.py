@@ -162,6 +162,14 @@ def test_after_a_training_predicted_and_measured_step_time_stand_side_by_side() 
     assert "a step took" in run("train", "--steps", "60", "-D", "train.log_every=10").stdout
 
 
+def test_hosts_of_tf_config_need_a_word_about_security(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "TF_CONFIG", '{"cluster": {"worker": ["10.0.0.1:2"], "ps": ["10.0.0.2:2"]}}')
+    refused = run("plan", "--cluster", "TF_CONFIG")
+    assert (refused.exit_code, "--insecure" in refused.stderr) == (78, True)
+    assert run("plan", "--cluster", "TF_CONFIG", "--insecure").exit_code == 0
+
+
 def test_a_wrong_cluster_file_ends_with_its_messages() -> None:
     Path("hosts.yaml").write_text("hosts: 3\n")
     assert run("plan", "--cluster", "hosts.yaml").exit_code == 78
