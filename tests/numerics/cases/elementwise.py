@@ -67,7 +67,6 @@ COMPOSED = (
     _unary("asinh", lambda t, x: x.asinh(), -90.0, 90.0),
     _near_0("sinh", lambda t, x: x.sinh()),
     _near_0("asinh", lambda t, x: x.asinh()),
-    Case("asinh at 0", "asinh(x)", {"x": one_of("f32[3]", 0.0)}, lambda t, x: x.asinh()),
     Case("asinh far out", "asinh(x)",
          {"x": one_of("f32[23]", -1e20, -89.0, -20.0, -1.0, 1.0, 20.0, 89.0, 1e20)},
          lambda t, x: x.asinh(), each=1e-5),
@@ -108,4 +107,26 @@ ACTIVATIONS = (
     _unary("log_softmax", lambda t, x: t.log_softmax(x, -1)),
 )
 
-CASES = (*PRIMITIVES, *COMPOSED, *ACTIVATIONS)
+
+
+def _at_0(name: str, torch: Callable[[Any, Any], Any], flow: str | None = None) -> Case:
+    """Where the pieces of a function meet, and its gradient must be that of the whole."""
+    operands = {"x": one_of("f32[3]", 0.0)}
+    return Case(f"{name} at 0", flow or f"{name}(x)", operands, torch)
+
+
+AT_0 = (
+    _at_0("softplus", lambda t, x: t.nn.functional.softplus(x)),
+    _at_0("log_sigmoid", lambda t, x: t.nn.functional.logsigmoid(x)),
+    _at_0("mish", lambda t, x: t.nn.functional.mish(x)),
+    _at_0("elu", lambda t, x: t.nn.functional.elu(x, 1.3), "elu(x, alpha = 1.3)"),
+    _at_0("selu", lambda t, x: t.nn.functional.selu(x)),
+    _at_0("celu", lambda t, x: t.nn.functional.celu(x, 1.3), "celu(x, alpha = 1.3)"),
+    _at_0("sinh", lambda t, x: x.sinh()),
+    _at_0("asinh", lambda t, x: x.asinh()),
+    Case("softplus of infinities", "stop_gradient(softplus(x))",
+         {"x": one_of("f32[9]", -float("inf"), 0.0, 9.0)},
+         lambda t, x: t.nn.functional.softplus(x.detach())),
+)
+
+CASES = (*PRIMITIVES, *COMPOSED, *ACTIVATIONS, *AT_0)
