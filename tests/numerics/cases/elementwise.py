@@ -75,6 +75,7 @@ COMPOSED = (
          lambda t, x: x.acosh(), each=1e-5),
     _unary("atanh", lambda t, x: x.atanh(), -0.95, 0.95),
     Case("bit_not", "bit_not(x)", {"x": whole("i32[9]", -99, 99)}, lambda t, x: ~x),
+    Case("bit_not without a sign", "bit_not(x)", {"x": whole("u8[9]", 0, 255)}, lambda t, x: ~x),
 )
 
 ACTIVATIONS = (

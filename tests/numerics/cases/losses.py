@@ -73,6 +73,8 @@ CASES = (
     Case("distance", "distance(a, b)", VECTORS, lambda t, a, b: (a - b).norm(dim=-1)),
     Case("distance of equals", "distance(a, a)", {"a": real("f32[4, 5]")},
          lambda t, a: 0 * a.sum(-1)),
+    Case("distance of equals in half precision", "distance(a, a)", {"a": real("f16[4, 5]")},
+         lambda t, a: 0 * a.sum(-1)),
     Case("cosine_similarity", "cosine_similarity(a, b)", VECTORS,
          lambda t, a, b: t.nn.functional.cosine_similarity(a, b)),
     Case("contrastive", "contrastive(a, b, same, margin = 3.0)",

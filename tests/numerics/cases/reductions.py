@@ -41,6 +41,12 @@ CASES = (
         lambda t, x: x.sort(descending=True).values, WHOLE),
     _of("sum of wide floats", "sum(x, over = -1)", lambda t, x: x.sum(-1),
         {"x": real("f64[3, 9]")}),
+    _of("norm of zeros", "norm(x, over = -1)", lambda t, x: x.norm(dim=-1),
+        {"x": one_of("f32[3, 5]", 0.0)}),
+    _of("norm of zeros in half precision", "norm(x, over = -1)", lambda t, x: x.norm(dim=-1),
+        {"x": one_of("f16[3, 5]", 0.0)}),
+    _of("norm of what is no number", "is_nan(norm(x, over = -1))",
+        lambda t, x: x.norm(dim=-1).isnan(), {"x": one_of("f32[5, 2]", 1.0, INF, float("nan"))}),
     _of("argmax", "argmax(x)", lambda t, x: x.argmax(-1).int()),
     _of("argmax at ties", "argmax(x, 0)", lambda t, x: x.sort(
         dim=0, descending=True, stable=True).indices[0].int(), TIES),
