@@ -12,7 +12,8 @@ Arrays = dict[str, np.ndarray]
 def disagreements(found: Arrays, expected: Arrays, each: float | None = None) -> list[str]:
     """What differs by more than 1e-4 of the largest reference value and 1e-6.
 
-    With `each`, what differs by more than that share of the very element. A gradient that one side does not mention is zero.
+    With `each`, what differs by more than that share of the very element. A gradient that one
+    side does not mention is zero.
     """
     wrong = []
     for name in sorted(found.keys() | expected.keys()):

@@ -64,7 +64,7 @@ CASES = (
     Case("cross_attention", "cross_attention(x, memory, 2)",
          {**X, "memory": real("f32[2, 3, 6]")},
          lambda t, x, memory, **p: cross_attention(t, x, memory, *p.values())),
-    Case("dot_attention in half precision", 
+    Case("dot_attention in half precision",
          "stop_gradient(dot_attention(q, q, v, causal = true))",
          {"q": one_of("f16[2, 2, 4]", 0.0), "v": one_of("f16[2, 2, 3]", 1.0, 6.0)},
          lambda t, q, v: t.nn.functional.scaled_dot_product_attention(
