@@ -452,3 +452,11 @@ def test_gradients_of_pooling_refuse_results_of_another_shape():
     attrs = {**HALVES, "counted": NO_PADDING, "shape": x.shape}
     with pytest.raises(Reject, match=r"needs the type f32\[2, 4, 4, 3\]"):
         OPS["avg_pool_grad"].infer((x,), attrs)
+
+
+def test_means_of_f16_are_summed_in_f32():
+    """A sum of 3600 in f16 stays at 2048; of 40 000 it is infinite."""
+    x = np.ones((2, 60, 60, 3), np.float16)
+    settings = {"stride": (1, 1), "padding": NO_PADDING, "dilation": (1, 1), "counted": NO_PADDING}
+    assert (run("avg_pool", x, window=(60, 60), **settings) == 1).all()
+    assert (run("avg_pool", x * 4000, window=(20, 20), **settings) == 4000).all()

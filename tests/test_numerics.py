@@ -1,6 +1,7 @@
 """Every op and every block against PyTorch in f64, forward and gradient, within 1e-4."""
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_a_case_agrees_with_what_torch_said(family: str, case: Case) -> None:
     expected = reference(family, case)
     assert expected, "no reference: run tests/numerics/write_references.py, which needs torch"
     made = compiled(case.name)
-    assert disagreements(made.run(made.values(SEED)), expected) == []
+    assert disagreements(made.run(made.values(SEED)), expected, case.each) == []
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed; the committed "
@@ -88,7 +89,7 @@ def test_a_case_agrees_with_torch_for_other_operands(case: Case) -> None:
     for seed in OTHER_SEEDS:
         values = made.values(seed)
         said = torch_says(torch, case, values, made.read)
-        assert disagreements(made.run(values), said) == [], seed
+        assert disagreements(made.run(values), said, case.each) == [], seed
 
 
 def test_no_two_cases_have_one_name() -> None:
@@ -102,6 +103,24 @@ def test_a_disagreement_is_seen() -> None:
         assert disagreements({"y": right + wrong}, {"y": right})
     assert disagreements({"y": right}, {"y": right, "gradient.x": right})
     assert disagreements({"y": right[:2]}, {"y": right})
+
+
+@pytest.mark.parametrize(("name", "naive"), [
+    ("expm1", lambda x: np.exp(x) - 1),
+    ("log1p", lambda x: np.log(1 + x)),
+    ("sinh", lambda x: (np.exp(x) - np.exp(-x)) / 2),
+    ("asinh", lambda x: np.log(x + np.sqrt(x * x + 1))),
+])
+def test_a_formula_that_cancels_near_0_is_seen(
+    name: str, naive: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    case = compiled(f"{name} near 0").case
+    x = case.draw("x", case.operands["x"], SEED)
+    expected = {"y": reference("elementwise", case)["y"]}
+    assert x.dtype == np.float32 == naive(x).dtype
+    assert disagreements({"y": naive(x)}, expected, case.each)
+    assert disagreements({"y": getattr(np, name.replace("asinh", "arcsinh"))(x)}, expected,
+                         case.each) == []
 
 
 def test_every_op_of_the_catalog_is_in_a_case() -> None:

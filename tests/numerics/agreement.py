@@ -1,4 +1,4 @@
-"""When two sides agree: the bound that every op and every block has to keep."""
+"""When two sides agree: the bounds that every op and every block has to keep."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ RELATIVE, ABSOLUTE = 1e-4, 1e-6
 Arrays = dict[str, np.ndarray]
 
 
-def disagreements(found: Arrays, expected: Arrays) -> list[str]:
+def disagreements(found: Arrays, expected: Arrays, each: float | None = None) -> list[str]:
     """What differs by more than 1e-4 of the largest reference value and 1e-6.
 
-    A gradient that one side does not mention is zero.
+    With `each`, what differs by more than that share of the very element. A gradient that one
+    side does not mention is zero.
     """
     wrong = []
     for name in sorted(found.keys() | expected.keys()):
@@ -25,18 +26,19 @@ def disagreements(found: Arrays, expected: Arrays) -> list[str]:
             continue
         if a.shape != b.shape:
             wrong.append(f"{name} has the shape {a.shape}, not {b.shape}")
-        elif not _near(a, b):
+        elif not _near(a, b, each):
             wrong.append(f"{name} is\n{a}\nbut should be\n{b}")
     return wrong
 
 
-def _near(a: np.ndarray, b: np.ndarray) -> bool:
+def _near(a: np.ndarray, b: np.ndarray, each: float | None) -> bool:
     if a.dtype.kind != "f":
         return bool(np.array_equal(a, b))
     a, b = a.astype(np.float64), b.astype(np.float64)
     special = ~np.isfinite(b)
     if not np.array_equal(a[special], b[special], equal_nan=True):
         return False
-    largest = np.abs(b[~special]).max(initial=0)
-    off = np.abs(a[~special] - b[~special])
-    return bool((off <= RELATIVE * largest + ABSOLUTE).all())  # false for a NaN
+    a, b = a[~special], b[~special]
+    largest = np.abs(b).max(initial=0)
+    bound = RELATIVE * largest + ABSOLUTE if each is None else each * np.abs(b)
+    return bool((np.abs(a - b) <= bound).all())  # false for a NaN

@@ -64,7 +64,8 @@ class Case:
     is called `y`); everything is f64 there. The gradients are those of the sum of the result times
     the cosines of 0, 1, 2, ..., so that each element has a weight of its own.
 
-    `training` chooses the branch of `if training`.
+    `training` chooses the branch of `if training`. With `each`, every element has to agree to that
+    share of itself: for results that are small, or of many magnitudes.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Case:
     operands: Mapping[str, Operand]
     torch: Callable[..., Any]
     training: bool = True
+    each: float | None = field(default=None, kw_only=True)
     helpers: str = field(default="", kw_only=True)  # blocks that the text needs
 
     def __str__(self) -> str:

@@ -137,10 +137,11 @@ def _remainder_rule(emit: Emit, forward: Forward, g: Any) -> tuple[Any, ...]:
 
 
 def _atan2_rule(emit: Emit, forward: Forward, g: Any) -> tuple[Any, ...]:
-    """By the side `a` it is `b / (a*a + b*b)`, by `b` it is `-a / (a*a + b*b)`."""
+    """By the side `a` it is `b / (a*a + b*b)`, by `b` it is `-a / (a*a + b*b)`; 0 at the origin."""
     a, b = forward.operands
+    zero, one = scalar(emit, 0.0, a), scalar(emit, 1.0, a)
     square = emit("add", emit("mul", a, a), emit("mul", b, b))
-    share = emit("div", g, square)
+    share = emit("div", g, emit("where", emit("equal", square, zero), one, square))
     by_b = emit("neg", sum_to(emit, emit("mul", share, a), b.type))
     return sum_to(emit, emit("mul", share, b), a.type), by_b
 
@@ -210,7 +211,7 @@ ATAN2 = _binary(
     "atan2",
     "The angle in radians, between -pi and pi, at which the point with the height `a` and the "
     "distance `b` is seen: `atan(a / b)` with the quadrant of the signs. All inverse functions of "
-    "angles are made of it.",
+    "angles are made of it. The gradient at `a = b = 0`, which has no angle, is 0.",
     ufunc_kernel(np.arctan2),
     single(_atan2_rule),
     2 * TRANSCENDENTAL_FLOPS,

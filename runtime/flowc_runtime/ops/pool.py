@@ -191,7 +191,7 @@ goes to its first maximum, row by row. Stride, padding and dilation have an entr
     gradient=_gradient_max_pool,
     attrs=_SETTINGS,
     cost=_cost_pool,
-    scratch_bytes=pool_kernels.scratch_pool,
+    scratch_bytes=pool_kernels.scratch_max_pool,
     samples=_MAX_SAMPLES,
 )
 
@@ -224,7 +224,7 @@ count`, where `count` is the number of elements of the window that lie in the im
     gradient=_gradient_avg_pool,
     attrs=(*_SETTINGS, _COUNTED),
     cost=_cost_pool,
-    scratch_bytes=pool_kernels.scratch_pool,
+    scratch_bytes=pool_kernels.scratch_avg_pool,
     samples=_AVG_SAMPLES,
 )
 

@@ -30,8 +30,18 @@ def max_pool(outs: Arrays, ins: Arrays, attrs: Attrs, scratch: Array) -> None:
 def avg_pool(outs: Arrays, ins: Arrays, attrs: Attrs, scratch: Array) -> None:
     (x,), (y,) = ins, outs
     axes = axes_of(x.shape, attrs["window"], attrs)
-    _reduce(y, x, axes, np.add, 0, scratch)
-    np.divide(y, _count(axes, attrs["counted"], y.dtype), out=y)
+    total, scratch = _totals(y, scratch)
+    _reduce(total, x, axes, np.add, 0, scratch)
+    np.divide(total, _count(axes, attrs["counted"], total.dtype), out=y, casting="same_kind")
+
+
+def _totals(y: Array, scratch: Array) -> tuple[Array, Array]:
+    """Where `y` is summed, and the scratch that is left: f16 is summed in f32."""
+    if y.dtype != np.float16:
+        return y, scratch
+    wide = Part(y.shape, np.dtype(np.float32))
+    (total,) = carve(scratch, [wide])
+    return total, scratch[scratch_size([wide]) :]
 
 
 def _reduce(
@@ -39,9 +49,9 @@ def _reduce(
 ) -> None:
     """Combines along the first axis first: its taps are runs of whole rows."""
     shapes = _forwards(x.shape[1:], axes)
-    parts = _parts(len(x), shapes[:-1], x.dtype)
+    parts = _parts(len(x), shapes[:-1], y.dtype)
     rooms = list(carve(scratch, parts))
-    for images in image_blocks(len(x), _largest_bytes(shapes[:-1], x.dtype)):
+    for images in image_blocks(len(x), _largest_bytes(shapes[:-1], y.dtype)):
         source = x[images]
         targets = [*(room[: len(source)] for room in rooms), y[images]]
         for at, (axis, target) in enumerate(zip(axes, targets, strict=True)):
@@ -80,10 +90,22 @@ def _largest_bytes(shapes: Sequence[Sizes], dtype: np.dtype) -> int:
     return max((prod(shape) for shape in shapes), default=1) * dtype.itemsize
 
 
-def scratch_pool(types: Types, results: Types, attrs: Attrs) -> int:
+def scratch_max_pool(types: Types, results: Types, attrs: Attrs) -> int:
     (x,) = types
-    axes = axes_of(x.sizes, attrs["window"], attrs)
-    return scratch_size(_parts(x.sizes[0], _forwards(x.sizes[1:], axes)[:-1], x.storage))
+    return scratch_size(_forward_parts(x.sizes, attrs, x.storage))
+
+
+def scratch_avg_pool(types: Types, results: Types, attrs: Attrs) -> int:
+    (x,), (y,) = types, results
+    if x.dtype != "f16":
+        return scratch_size(_forward_parts(x.sizes, attrs, x.storage))
+    wide: np.dtype = np.dtype(np.float32)
+    return scratch_size([Part(y.sizes, wide), *_forward_parts(x.sizes, attrs, wide)])
+
+
+def _forward_parts(images: Sizes, attrs: Attrs, dtype: np.dtype) -> list[Part]:
+    axes = axes_of(images, attrs["window"], attrs)
+    return _parts(images[0], _forwards(images[1:], axes)[:-1], dtype)
 
 
 def max_pool_grad(outs: Arrays, ins: Arrays, attrs: Attrs, scratch: Array) -> None:

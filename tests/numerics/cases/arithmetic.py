@@ -41,6 +41,8 @@ CASES = (
     _binary("remainder of integers", "a % b", lambda t, a, b: t.remainder(a, b),
             whole("i32[23]", -9, 9), whole("i32[23]", 1, 5)),
     _binary("atan2", "atan2(a, b)", lambda t, a, b: t.atan2(a, b)),
+    _binary("atan2 at 0", "atan2(a, b)", lambda t, a, b: t.atan2(a, b),
+            one_of("f32[23]", 0.0), SOME),
     _binary("bit_and", "bit_and(a, b)", lambda t, a, b: a & b, BITS, BITS),
     _binary("bit_or", "bit_or(a, b)", lambda t, a, b: a | b, BITS, BITS),
     _binary("bit_xor", "bit_xor(a, 6)", lambda t, a, b: a ^ 6, BITS, BITS),

@@ -14,16 +14,21 @@ def _unary(name: str, torch: Callable[[Any, Any], Any], low: float = -3.0, high:
     return Case(name, flow or f"{name}(x)", operands, lambda t, x: torch(t, x))
 
 
+def _near_0(name: str, torch: Callable[[Any, Any], Any]) -> Case:
+    return Case(f"{name} near 0", f"{name}(x)", {"x": real("f32[3, 17]", -1e-5, 1e-5)}, torch,
+                each=1e-5)
+
+
 PRIMITIVES = (
     _unary("abs", lambda t, x: x.abs()),
     _unary("sign", lambda t, x: x.sign()),
     _unary("neg", lambda t, x: -x, flow="-x"),
     _unary("exp", lambda t, x: x.exp()),
     _unary("expm1", lambda t, x: x.expm1()),
-    _unary("expm1 near 0", lambda t, x: x.expm1(), -1e-5, 1e-5, "expm1(x)"),
+    _near_0("expm1", lambda t, x: x.expm1()),
     _unary("log", lambda t, x: x.log(), 0.05, 9.0),
     _unary("log1p", lambda t, x: x.log1p(), -0.9, 9.0),
-    _unary("log1p near 0", lambda t, x: x.log1p(), -1e-5, 1e-5, "log1p(x)"),
+    _near_0("log1p", lambda t, x: x.log1p()),
     _unary("sqrt", lambda t, x: x.sqrt(), 0.05, 9.0),
     _unary("rsqrt", lambda t, x: x.rsqrt(), 0.05, 9.0),
     _unary("sin", lambda t, x: x.sin(), -9.0, 9.0),
@@ -54,13 +59,23 @@ COMPOSED = (
            "stop_gradient(acos(x))"),
     _unary("atan", lambda t, x: x.atan(), -9.0, 9.0),
     _unary("sinh", lambda t, x: x.sinh()),
+    Case("sinh far out", "sinh(x)",
+         {"x": one_of("f32[23]", -20.0, -10.0, -4.0, 4.0, 20.0)}, lambda t, x: x.sinh(), each=1e-5),
+    Case("sinh close to overflow", "sinh(x)", {"x": one_of("f32[1]", -89.0, 89.0)},
+         lambda t, x: x.sinh(), each=1e-5),
     _unary("cosh", lambda t, x: x.cosh()),
     _unary("asinh", lambda t, x: x.asinh(), -90.0, 90.0),
-    _unary("asinh near 0", lambda t, x: x.asinh(), -1e-5, 1e-5, "asinh(x)"),
-    Case("asinh at 0", "asinh(x)", {"x": one_of("f32[3]", 0.0)}, lambda t, x: x.asinh()),
+    _near_0("sinh", lambda t, x: x.sinh()),
+    _near_0("asinh", lambda t, x: x.asinh()),
+    Case("asinh far out", "asinh(x)",
+         {"x": one_of("f32[23]", -1e20, -89.0, -20.0, -1.0, 1.0, 20.0, 89.0, 1e20)},
+         lambda t, x: x.asinh(), each=1e-5),
     _unary("acosh", lambda t, x: x.acosh(), 1.01, 9.0),
+    Case("acosh far out", "acosh(x)", {"x": one_of("f32[23]", 2.0, 20.0, 89.0, 1e20)},
+         lambda t, x: x.acosh(), each=1e-5),
     _unary("atanh", lambda t, x: x.atanh(), -0.95, 0.95),
     Case("bit_not", "bit_not(x)", {"x": whole("i32[9]", -99, 99)}, lambda t, x: ~x),
+    Case("bit_not without a sign", "bit_not(x)", {"x": whole("u8[9]", 0, 255)}, lambda t, x: ~x),
 )
 
 ACTIVATIONS = (
@@ -93,4 +108,26 @@ ACTIVATIONS = (
     _unary("log_softmax", lambda t, x: t.log_softmax(x, -1)),
 )
 
-CASES = (*PRIMITIVES, *COMPOSED, *ACTIVATIONS)
+
+
+def _at_0(name: str, torch: Callable[[Any, Any], Any], flow: str | None = None) -> Case:
+    """Where the pieces of a function meet, and its gradient must be that of the whole."""
+    operands = {"x": one_of("f32[3]", 0.0)}
+    return Case(f"{name} at 0", flow or f"{name}(x)", operands, torch)
+
+
+AT_0 = (
+    _at_0("softplus", lambda t, x: t.nn.functional.softplus(x)),
+    _at_0("log_sigmoid", lambda t, x: t.nn.functional.logsigmoid(x)),
+    _at_0("mish", lambda t, x: t.nn.functional.mish(x)),
+    _at_0("elu", lambda t, x: t.nn.functional.elu(x, 1.3), "elu(x, alpha = 1.3)"),
+    _at_0("selu", lambda t, x: t.nn.functional.selu(x)),
+    _at_0("celu", lambda t, x: t.nn.functional.celu(x, 1.3), "celu(x, alpha = 1.3)"),
+    _at_0("sinh", lambda t, x: x.sinh()),
+    _at_0("asinh", lambda t, x: x.asinh()),
+    Case("softplus of infinities", "stop_gradient(softplus(x))",
+         {"x": one_of("f32[9]", -float("inf"), 0.0, 9.0)},
+         lambda t, x: t.nn.functional.softplus(x.detach())),
+)
+
+CASES = (*PRIMITIVES, *COMPOSED, *ACTIVATIONS, *AT_0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numerics.case import Case, real
+from numerics.case import Case, one_of, real
 
 IMAGE = real("f32[2, 8, 7, 4]")
 
@@ -96,6 +96,9 @@ POOLS = (
     Case("adaptive_max_pool", "adaptive_max_pool(x, [5, 1])", {"x": IMAGE},
          lambda t, x: _pool("adaptive_max", 2)(t, x, (5, 1))),
     Case("lp_pool", "lp_pool(x, 3.0, size = 2, stride = 2)", {"x": real("f32[2, 8, 7, 4]", 0.1, 2)},
+         lambda t, x: _pool("lp", 2)(t, x, 3.0, 2, 2)),
+    Case("lp_pool of zeros", "lp_pool(x, 3.0, size = 2, stride = 2)",
+         {"x": one_of("f32[2, 8, 6, 1]", 0.0, 0.0, 0.0, 1.0)},
          lambda t, x: _pool("lp", 2)(t, x, 3.0, 2, 2)),
     Case("local_response_norm", "local_response_norm(x, 3, alpha = 0.5)", {"x": IMAGE},
          lambda t, x: last(t.nn.functional.local_response_norm(first(x), 3, 0.5))),

@@ -9,6 +9,7 @@ from numerics.case import Case, one_of, real, whole
 PAIR = {"x": real("f32[4, 5]"), "target": real("f32[4, 5]")}
 LABELS = {"x": real("f32[4, 5]"), "label": whole("i32[4]", 0, 4)}
 TARGET = {"x": real("f32[4, 5]", -8, 8), "target": real("f32[4, 5]", 0, 1)}
+AT_0 = {"x": one_of("f32[7]", 0.0), "target": one_of("f32[7]", 0.0, 1.0)}
 VECTORS = {"a": real("f32[4, 5]"), "b": real("f32[4, 5]")}
 
 
@@ -44,6 +45,9 @@ CASES = (
          {"x": real("f32[4, 5]", -30, 30), "target": real("f32[4, 5]", 0, 1)},
          lambda t, x, target: t.nn.functional.binary_cross_entropy_with_logits(
              x, target, reduction="none")),
+    Case("binary_cross_entropy at 0", "binary_cross_entropy(x, target)", AT_0,
+         lambda t, x, target: t.nn.functional.binary_cross_entropy_with_logits(
+             x, target, reduction="none")),
     Case("huber", "huber(x, target, delta = 0.7)", PAIR,
          lambda t, x, target: t.nn.functional.huber_loss(x, target, reduction="none", delta=0.7)),
     Case("cross_entropy with smoothing", "cross_entropy(x, label, smoothing = 0.1)", LABELS,
@@ -52,6 +56,7 @@ CASES = (
     Case("soft_cross_entropy", "soft_cross_entropy(x, target)", TARGET,
          lambda t, x, target: -(target * x.log_softmax(-1)).sum(-1)),
     Case("focal", "focal(x, target, gamma = 1.5, alpha = 0.3)", TARGET, focal),
+    Case("focal at 0", "focal(x, target, gamma = 1.5, alpha = 0.3)", AT_0, focal),
     Case("nll", "nll(log_softmax(x), label)", LABELS, lambda t, x, label: (
         t.nn.functional.nll_loss(x.log_softmax(-1), label.long(), reduction="none"))),
     Case("hinge", "hinge(x, target)",
@@ -67,6 +72,8 @@ CASES = (
              t.distributions.Normal(t.zeros_like(a), t.ones_like(a))).sum(-1)),
     Case("distance", "distance(a, b)", VECTORS, lambda t, a, b: (a - b).norm(dim=-1)),
     Case("distance of equals", "distance(a, a)", {"a": real("f32[4, 5]")},
+         lambda t, a: 0 * a.sum(-1)),
+    Case("distance of equals in half precision", "distance(a, a)", {"a": real("f16[4, 5]")},
          lambda t, a: 0 * a.sum(-1)),
     Case("cosine_similarity", "cosine_similarity(a, b)", VECTORS,
          lambda t, a, b: t.nn.functional.cosine_similarity(a, b)),

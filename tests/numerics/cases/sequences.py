@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numerics.case import Case, real
+from numerics.case import Case, one_of, real
 
 X = {"x": real("f32[2, 5, 4]")}
 
@@ -64,6 +64,11 @@ CASES = (
     Case("cross_attention", "cross_attention(x, memory, 2)",
          {**X, "memory": real("f32[2, 3, 6]")},
          lambda t, x, memory, **p: cross_attention(t, x, memory, *p.values())),
+    Case("dot_attention in half precision",
+         "stop_gradient(dot_attention(q, q, v, causal = true))",
+         {"q": one_of("f16[2, 2, 4]", 0.0), "v": one_of("f16[2, 2, 3]", 1.0, 6.0)},
+         lambda t, q, v: t.nn.functional.scaled_dot_product_attention(
+             q, q, v, is_causal=True).detach()),
     Case("dot_attention", "dot_attention(q, k, v, causal = true)",
          {"q": real("f32[2, 5, 4]"), "k": real("f32[2, 5, 4]"), "v": real("f32[2, 5, 3]")},
          lambda t, q, k, v: t.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)),
