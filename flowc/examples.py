@@ -141,7 +141,8 @@ def _photos(
     """The images by what of a data item's transforms is the same in every visit."""
     if spec.source != "images":
         return None
-    photos = photographs(*_found(paths), name, type_.dtype, look_of(spec.arguments))
+    look = replace(look_of(spec.arguments), damaged="error")  # each file gets its own answer
+    photos = photographs(*_found(paths), name, type_.dtype, look)
     fixed = tuple(t for t in spec.transforms if t[0] in RESIZING)
     try:
         return replace(spec, transforms=fixed).transformed(photos)
