@@ -360,7 +360,7 @@ def evaluate_model(
     options = Options(defines=setup.defines)
     checked = check(source, sink, options)
     declaration = _declaration(checked, data, sink)
-    known = known_from(weights)
+    known: Known = known_from(weights)
     if not known and data_spec(declaration, checked.inputs).learns:
         known = _names_of_training(checked, setup)
     dataset = open_data(declaration, checked.inputs, folder_of(source), setup.allow, known)

@@ -50,12 +50,13 @@ class Cells:
     def add(self, line: int, row: list[str]) -> None:
         """Takes one row; raises `data-value` with the line and the column."""
         try:
-            values = [*self._numbers(line, row), *self._words.numbers(row)]
-            if self._label is not None:
-                values.append(self._class(line, self._label, row[self._label].strip()))
+            values = self._numbers(line, row)
+            self._words.check(row)
+            label = [] if self._label is None else [self._class(line, self._label, row)]
         except Incomplete:
             return
-        self._values.extend(values)
+        # Last, since the words of a row that is left out are not to be known.
+        self._values.extend((*values, *self._words.numbers(row), *label))
         self._lines.append(line)
 
     def dataset(self, names: Sequence[str], wanted: Mapping[str, str]) -> Dataset:
@@ -110,7 +111,8 @@ class Cells:
             raise self._bad(line, column, f'is "{cell}", expected a number', help)
         return self._na
 
-    def _class(self, line: int, column: int, cell: str) -> float:
+    def _class(self, line: int, column: int, row: Sequence[str]) -> float:
+        cell = row[column].strip()
         number = self._classes.get(cell)
         if number is not None:
             return number
