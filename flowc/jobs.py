@@ -20,6 +20,7 @@ from flowc.source import Source
 from flowc_runtime.checkpoint import Differences, load_weights, put_weights
 from flowc_runtime.checkpoint.errors import CheckpointError
 from flowc_runtime.cluster.plan import ClusterPlan
+from flowc_runtime.data.conversion import unfit
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.names import Known, Names, names_of, parse_names, plain_names
@@ -492,6 +493,9 @@ def _check_examples(name: str, given: Array, type_: TensorType) -> None:
         raise DataError(
             "data-value", f"the input `{name}` is {type_}, but the examples are {given.dtype}"
         )
+    if not np.can_cast(given.dtype, storage, "safe") and unfit(given, type_.dtype).any():
+        raise DataError(
+            "data-value", f"the input `{name}` is {type_}, and some examples are beyond its range")
 
 
 def make_predictor(source: Source, sink: Sink, setup: Setup, weights: Path) -> Predictor:
