@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowc.collector import uncollected
 from flowc.diagnostic import Limit, Sink, Stop
 from flowc.graph.graph import Graph, Node
 from flowc.lower import errors
@@ -151,22 +150,7 @@ def compile(
         raise Stop from None
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the search for reference cycles: graphs are large and have none.
-
-    It takes a quarter of the time that a network of some hundred layers takes to compile.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@_uncollected()
+@uncollected()  # it would take a quarter of the time that a deep network takes
 def plan_of(checked: Checked, sink: Sink, options: Options, watch: Watch) -> Plan:
     """Checked graphs to the plan of one process: gradients, updates, sizes, passes, memory.
 

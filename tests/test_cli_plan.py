@@ -174,6 +174,14 @@ def test_a_training_ends_well_where_the_measured_costs_are_damaged(damaged: byte
     assert end["event"] == "end"
 
 
+def test_hosts_of_tf_config_need_a_word_about_security(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "TF_CONFIG", '{"cluster": {"worker": ["10.0.0.1:2"], "ps": ["10.0.0.2:2"]}}')
+    refused = run("plan", "--cluster", "TF_CONFIG")
+    assert (refused.exit_code, "--insecure" in refused.stderr) == (78, True)
+    assert run("plan", "--cluster", "TF_CONFIG", "--insecure").exit_code == 0
+
+
 def test_a_wrong_cluster_file_ends_with_its_messages() -> None:
     Path("hosts.yaml").write_text("hosts: 3\n")
     assert run("plan", "--cluster", "hosts.yaml").exit_code == 78

@@ -33,7 +33,7 @@ NUMBER = re.compile(
     r"-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?(e[+-]?\d+)?( ?[kKMG]i?B\b)?( [kMG]\b)?"
 )
 HASH = re.compile(r"(?<![\w#])[a-f#]*#[a-f#]*(?!\w)")  # after its digits have gone
-PROGRESS = re.compile(r"^(step \d+/\d+ |\s+-- )")
+PROGRESS = re.compile(r"^(step \d+/\d+ |\s+-- |a step took )")  # what the clock decides
 
 
 @dataclass(frozen=True)

@@ -281,6 +281,20 @@ def test_why_tells_who_uses_a_parameter_and_where_it_lies(small: Path) -> None:
     assert train["written"]
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "told"),
+    [
+        ("two_stage", "stem", "on stage 0, worker:0, which names it"),
+        ("two_stage", "body.dense.weight", "used on stage 1, worker:1, which names it"),
+        ("lenet", "features", "on every worker, for its shards of the batch"),
+        ("lenet", "features.dense.weight", "on the one that held least when its turn came"),
+    ],
+)
+def test_why_tells_where_a_name_is_over_a_cluster(model: str, name: str, told: str) -> None:
+    [answer] = facts(ROOT / "models" / f"{model}.flow", "--why", name)["answers"]
+    assert any(told in line for line in answer["over_a_cluster"])
+
+
 def test_why_tells_how_long_a_bound_name_lives_in_the_arena(small: Path) -> None:
     found = answer(small, "h")
     assert found["type"] == "f32[batch, 4]"

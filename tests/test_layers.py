@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 SHIPPED = {"flowc": ROOT, "flowc_runtime": ROOT / "runtime", "flowc_grammar": ROOT / "grammar"}
 
 # A room is the longest prefix of a module's name; it may import itself, and these rooms.
-NOUNS = ("flowc.source", "flowc.diagnostic")
+NOUNS = ("flowc.source", "flowc.diagnostic", "flowc.collector")
 TARGET = ("flowc_runtime.dims", "flowc_runtime.types", "flowc_runtime.ops")
 GRAPH = (*NOUNS, *TARGET, "flowc.graph")
 COMPILER = ("flowc.syntax", "flowc.lower", "flowc.graph", "flowc.autodiff", "flowc.passes",
@@ -97,6 +97,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc": ("flowc.api",),
     "flowc.source": (),
     "flowc.diagnostic": ("flowc.source",),
+    "flowc.collector": (),
     "flowc.render": (*NOUNS, "flowc"),
     "flowc.explain": (
         *NOUNS, "flowc.costs", "flowc.onnx.errors", "flowc_runtime.checkpoint",

@@ -140,7 +140,7 @@ def _tf_config() -> Lines:
         "The chief coordinates and computes nothing; without `task` a process coordinates as well.",
         "An evaluator is let through and has no work. Tasks with the same host in their address",
         "are on one host. Whoever sets the variable starts the processes. It cannot say what",
-        "protects the wire: so it can name loopback addresses only, and for hosts that others can",
-        "reach there is the cluster file.",
+        "protects the wire: without `--insecure` it can name loopback addresses only. TLS",
+        "needs the cluster file.",
         "",
     )

@@ -37,7 +37,7 @@ def cluster_options(command: F) -> F:
         click.option("--ps", type=click.IntRange(0, 256), metavar="N",
                      help="With --local or --cluster ray, how many ps tasks."),
         click.option("--insecure", is_flag=True,
-                     help="With --cluster ray, tasks let in anyone who can reach them."),
+                     help="With --cluster ray or TF_CONFIG, tasks let in whoever can reach them."),
         click.option("--place", type=click.Path(exists=True, dir_okay=False, path_type=Path),
                      metavar="FILE", help="A place section for the model, in a file of its own."),
         click.option("--sync", metavar="MODE",
@@ -109,8 +109,8 @@ class Where:
             raise click.UsageError("--ps goes with --local or --cluster ray")
         if self.workers is not None and not self._on_ray:
             raise click.UsageError("--workers goes with --cluster ray")
-        if self.insecure and not self._on_ray:
-            raise click.UsageError("--insecure goes with --cluster ray")
+        if self.insecure and not self._on_ray and self.cluster != FROM_ENVIRONMENT:
+            raise click.UsageError("--insecure goes with --cluster ray or TF_CONFIG")
 
     def _local(self) -> Cluster:
         from flowc.cluster import local
@@ -124,13 +124,14 @@ class Where:
         return 0 if sync is not None and sync.mode == "all_reduce" else 1
 
     def _read(self, name: str, sink: Sink) -> Cluster:
-        from flowc.cluster import on_ray, read_cluster_file, read_tf_config
+        from flowc.cluster import Security, on_ray, read_cluster_file, read_tf_config
 
         if self._on_ray:
             address = "auto" if name == RAY else name
             return on_ray(self.workers or RAY_WORKERS, self._ps(), address, self.insecure)
         if name == FROM_ENVIRONMENT:
-            return read_tf_config(os.environ.get(FROM_ENVIRONMENT, ""), sink).cluster
+            security = Security(insecure=self.insecure)
+            return read_tf_config(os.environ.get(FROM_ENVIRONMENT, ""), sink, security).cluster
         return read_cluster_file(Path(name), sink)
 
 

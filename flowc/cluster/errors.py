@@ -275,7 +275,7 @@ TLS_OR_INSECURE = (
 )
 IN_A_CLUSTER_FILE = (
     "TF_CONFIG cannot say so: write a cluster file for these hosts, with\n"
-    "security: {tls: certs/}, or {insecure: true} on a network that you trust"
+    "security: {tls: certs/}, or use --insecure on a network that you trust"
 )
 
 

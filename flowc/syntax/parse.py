@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
+from flowc.collector import uncollected
 from flowc.diagnostic import MAX_REPORTED, Diagnostic, Limit, Sink
 from flowc.source import Source, Span
 from flowc.syntax import messages
@@ -36,7 +35,7 @@ def parse(source: Source, sink: Sink) -> Tree:
 
     tree = Tree(source, (), ())
     try:
-        with _no_collector():
+        with uncollected():
             tree = _tree(source, report)
     except Limit as limit:
         found.report(limit.diagnostic)
@@ -81,18 +80,6 @@ def _is_sound(item: Item, items: Sequence[Item], report: Report) -> bool:
         report(messages.version_not_first(item.span))
         return False
     return True
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """All that is made here lives on, in no cycles: collecting would take a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _offset(diagnostic: Diagnostic) -> int:

@@ -12,6 +12,7 @@ from flowc.source import Span
 from flowc.views.declarations import Declarations
 from flowc.views.lifetimes import Life, input_lives, output_lives, value_lives, variable_lives
 from flowc.views.models import initial_text
+from flowc.views.placed import placed
 from flowc.views.reasons import Reasons
 from flowc.views.subjects import Subject, subjects
 from flowc_runtime.plan import Plan
@@ -57,6 +58,7 @@ def _answer(model: Model, subject: Subject) -> Facts:
         "initial": _initial(model, subject),
         "dimensions": list(_dimensions(model.graph, subject, reasons)),
         "facts": list(reasons.about(subject)),
+        "over_a_cluster": list(placed(model.checked, subject)),
         "used_by": list(_users(model.graph, subject.value)),
         "lives": [_with_instructions(model.plan, life) for life in _lives(model.plan, subject)],
     }

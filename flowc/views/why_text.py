@@ -27,6 +27,7 @@ def _answer(answer: Facts) -> str:
     return sections([
         (head, "\n".join([*about, *(f"{INDENT}{fact}" for fact in answer["facts"])])),
         ("dimensions", pairs(list(_dimensions(answer["dimensions"])))),
+        ("over a cluster", "\n".join(f"{INDENT}{line}" for line in answer["over_a_cluster"])),
         ("used by", _users(answer["used_by"])),
         ("in memory", _lives(answer["lives"])),
     ])  # fmt: skip

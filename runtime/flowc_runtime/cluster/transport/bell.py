@@ -20,6 +20,7 @@ _FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98}  # the number of the call
 _FUTEX_WAITV = 449  # everywhere
 _WAIT, _WAKE, _ALL = 0, 1, 2**31 - 1
 _32_BITS = 2  # of a word, for futex_waitv
+_NO_FAILURES = (errno.EAGAIN, errno.EINTR, errno.ETIMEDOUT)  # changed, interrupted, in vain
 PAUSE_SECONDS = 200e-6
 
 
@@ -66,20 +67,24 @@ def sleep(bells: Sequence[Bell], seen: Sequence[int], seconds: float) -> None:
         time.sleep(min(seconds, PAUSE_SECONDS))
     elif len(bells) == 1:
         limit = ctypes.byref(_timespec(seconds))
-        _futexes[0](bells[0].address, _WAIT, ctypes.c_uint32(seen[0]), limit)
+        _checked(_futexes[0](bells[0].address, _WAIT, ctypes.c_uint32(seen[0]), limit), seconds)
     else:
-        _sleep_on_several(_futexes[1], bells, seen, seconds)
+        _checked(_sleep_on_several(_futexes[1], bells, seen, seconds), seconds)
+
+
+def _checked(result: int, seconds: float) -> None:
+    """A short pause where there is no such call, or a sandbox forbids it: nobody looks at 100 %."""
+    if result < 0 and ctypes.get_errno() not in _NO_FAILURES:
+        time.sleep(min(seconds, PAUSE_SECONDS))
 
 
 def _sleep_on_several(
     futex_waitv: Callable[..., int], bells: Sequence[Bell], seen: Sequence[int], seconds: float
-) -> None:
+) -> int:
     waiters = (_Waiter * len(bells))(
         *(_Waiter(s, b.address.value, _32_BITS, 0) for b, s in zip(bells, seen, strict=True)))
     end = ctypes.byref(_timespec(time.monotonic() + seconds))
-    failed = futex_waitv(waiters, len(bells), 0, end, time.CLOCK_MONOTONIC) < 0
-    if failed and ctypes.get_errno() in (errno.ENOSYS, errno.EINVAL):  # EINVAL: too many
-        time.sleep(min(seconds, PAUSE_SECONDS))
+    return futex_waitv(waiters, len(bells), 0, end, time.CLOCK_MONOTONIC)
 
 
 def _timespec(seconds: float) -> _Timespec:

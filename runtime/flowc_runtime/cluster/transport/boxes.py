@@ -24,7 +24,8 @@ class SharedOutbox:
         self._generation.wait(
             lambda: not self._reading(before),
             lambda: (
-                self._reading(before)[0], f"the release of `{self.channel.name}` number {before}"),
+                ", ".join(self._reading(before)) or self.channel.consumers[0],
+                f"the release of `{self.channel.name}` number {before}"),
             lambda: self._given_back(before))
         segment.withdraw(place)
         return segment.slots[place]
