@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flowc_runtime.data.arrays import read_npy, read_npz
+from flowc_runtime.data.cells import is_number
+from flowc_runtime.data.conversion import unfit
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.folder import Folder
@@ -26,24 +31,20 @@ MAX_BYTES = 1 << 30  # of a file of examples
 def read_examples(path: Path, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
     """Arrays by input name, examples along the first axis; DataError where that cannot be."""
     if str(path) == "-":
-        return _from_json(sys.stdin.read(), "stdin", inputs)
+        return _from_json(sys.stdin.buffer.read(MAX_BYTES + 1), "stdin", inputs)
     if not path.is_file():
         raise DataError("data-missing", f"there is no file {path}")
-    if path.stat().st_size > MAX_BYTES:
-        raise DataError("data-limit", f"{path} has more than {MAX_BYTES:,} bytes")
+    if path.suffix in (".npy", ".npz"):
+        return _from_arrays(path, inputs)
     try:
         match path.suffix:
-            case ".npy":
-                return {_only(inputs, path): np.load(path, allow_pickle=False)}
-            case ".npz":
-                with np.load(path, allow_pickle=False) as arrays:
-                    return {name: arrays[name] for name in arrays.files}
             case ".json":
-                return _from_json(path.read_text(), str(path), inputs)
+                with path.open("rb") as file:
+                    return _from_json(file.read(MAX_BYTES + 1), str(path), inputs)
             case ".csv":
                 return _from_csv(path, inputs)
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise DataError("data-damaged", f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise DataError("data-damaged", f"cannot be read: {error.strerror}", str(path)) from error
     raise DataError("data-damaged", f"{path}: examples are .npy, .npz, .json, .csv or images")
 
 
@@ -56,50 +57,116 @@ def _only(inputs: Mapping[str, TensorType], path: object) -> str:
     return next(iter(inputs))
 
 
-def _from_json(text: str, name: str, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
+def _from_arrays(path: Path, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
+    """As the sources `npy` and `npz` read them: no more is unpacked than they would."""
+    folder = Folder(Path.cwd(), (path.resolve().parent,))
+    wanted = {name: type_.dtype for name, type_ in inputs.items()}
+    if path.suffix == ".npy":
+        dataset = read_npy(folder, [str(path)], [_only(inputs, path)], wanted)
+    else:
+        dataset = read_npz(folder, str(path), list(inputs), list(inputs), wanted)
+    return _read_whole(dataset, inputs)
+
+
+def _from_json(data: bytes, name: str, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
+    _check_bytes(len(data), name)
     try:
-        given: Any = json.loads(text)
+        given: Any = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise DataError("data-damaged", f"{name} is no JSON: {error}") from None
+        raise DataError("data-damaged", f"is no JSON: {error}", name) from None
     if not isinstance(given, dict):
         given = {_only(inputs, name): given}
-    return {key: _array(value, key, name, inputs) for key, value in given.items()}
+    return {
+        key: _array(given[key], key, name, type_)
+        for key, type_ in inputs.items() if key in given
+    }
 
 
-def _array(value: Any, key: str, name: str, inputs: Mapping[str, TensorType]) -> np.ndarray:
-    storage = DTYPES[inputs[key].dtype].storage if key in inputs else None
+def _array(value: Any, key: str, name: str, type_: TensorType) -> np.ndarray:
     try:
-        return np.asarray(value, dtype=storage)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError("data-value", f"{name}: `{key}` is no array of numbers: {error}") from None
+        found = np.asarray(value)
+    except (ValueError, OverflowError) as error:
+        raise DataError("data-value", f"`{key}` is no array of numbers: {error}", name) from None
+    if found.size and found.dtype.kind not in "biuf":
+        raise DataError("data-value", f"`{key}` is no array of numbers", name)
+    wrong = _unfit(found, key, type_, name)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        message = f"`{key}`{list(at)} is {found[at]}, which `{key}`: {type_} cannot hold"
+        raise DataError("data-value", message, name)
+    return found.astype(DTYPES[type_.dtype].storage)
+
+
+def _unfit(numbers: np.ndarray, key: str, type_: TensorType, name: str) -> np.ndarray:
+    """Where the input cannot hold what is there."""
+    if type_.dtype == "bf16":
+        message = f"`{key}` cannot be read as bf16"
+        help = f"declare `{key}` as f32 and cast it in the model"
+        raise DataError("data-type", message, name, help=help)
+    return unfit(numbers, type_.dtype)
+
+
+def _check_bytes(count: int, name: str) -> None:
+    if count > MAX_BYTES:
+        raise DataError("data-limit", f"has more than {MAX_BYTES:,} bytes", name)
 
 
 def _from_csv(path: Path, inputs: Mapping[str, TensorType]) -> dict[str, np.ndarray]:
     """Rows of numbers; a first row that holds none is a header. Each row is one example."""
     name = _only(inputs, path)
     type_ = inputs[name]
-    rows: list[list[float]] = []
-    with path.open(newline="") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if not row:
-                continue
-            try:
-                rows.append([float(cell) for cell in row])
-            except ValueError:
-                if number > 1:
-                    raise DataError(
-                        "data-value", f"{path}:{number}: not all cells are numbers") from None
-            if rows and len(rows[-1]) != len(rows[0]):
-                raise DataError(
-                    "data-width", f"{path}:{number}: {len(rows[-1])} cells, where the first row "
-                    f"has {len(rows[0])}")
     shape = TensorType(type_.dtype, type_.shape[1:]).sizes
-    array = np.asarray(rows, DTYPES[type_.dtype].storage)
-    if rows and array[0].size != int(np.prod(shape)):
+    _check_bytes(path.stat().st_size, str(path))
+    lines, table = _numbers(path)
+    if table.shape[1] != math.prod(shape):
         raise DataError(
-            "data-shape", f"{path}: a row has {array[0].size} numbers, but the input `{name}` is "
-            f"{type_}")
-    return {name: array.reshape(len(rows), *shape)}
+            "data-shape", f"a row has {table.shape[1]} numbers, but the input `{name}` is {type_}",
+            str(path))
+    wrong = _unfit(table, name, type_, str(path))
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        value = f"column {column} is {table[row, column]:.17g}"
+        message = f"{value}, which `{name}` cannot hold as {type_.dtype}"
+        raise DataError("data-value", message, str(path), lines[row])
+    return {name: table.astype(DTYPES[type_.dtype].storage).reshape(len(table), *shape)}
+
+
+def _numbers(path: Path) -> tuple[list[int], np.ndarray]:
+    """The line of each row, and f64[rows, columns]."""
+    lines: list[int] = []
+    numbers = array("d")
+    width = 0
+    for line, row in _rows(path):
+        try:
+            cells = [float(cell) for cell in row]
+        except ValueError:
+            if width or any(map(is_number, row)):
+                raise DataError(
+                    "data-value", "not all cells are numbers", str(path), line) from None
+            width = len(row)
+            continue
+        width = width or len(row)
+        if len(row) != width:
+            message = f"{len(row)} cells, where the first row has {width}"
+            raise DataError("data-width", message, str(path), line)
+        lines.append(line)
+        numbers.extend(cells)
+    if not lines:
+        raise DataError("data-empty", "holds no row of numbers", str(path))
+    return lines, np.frombuffer(numbers).reshape(len(lines), width)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, with their lines."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        try:
+            yield from ((reader.line_num, row) for row in reader if row)
+        except csv.Error as error:
+            raise DataError(
+                "data-damaged", f"cannot be read: {error}", str(path), reader.line_num) from None
+        except UnicodeDecodeError as error:  # in what is read ahead, so the line is not known
+            raise DataError("data-damaged", f"cannot be read: {error}", str(path)) from None
 
 
 # --- files as the data section reads them --------------------------------------------------------
@@ -141,7 +208,8 @@ def _photos(
     """The images by what of a data item's transforms is the same in every visit."""
     if spec.source != "images":
         return None
-    photos = photographs(*_found(paths), name, type_.dtype, look_of(spec.arguments))
+    look = replace(look_of(spec.arguments), damaged="error")  # each file gets its own answer
+    photos = photographs(*_found(paths), name, type_.dtype, look)
     fixed = tuple(t for t in spec.transforms if t[0] in RESIZING)
     try:
         return replace(spec, transforms=fixed).transformed(photos)

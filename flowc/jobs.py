@@ -20,6 +20,7 @@ from flowc.source import Source
 from flowc_runtime.checkpoint import Differences, load_weights, put_weights
 from flowc_runtime.checkpoint.errors import CheckpointError
 from flowc_runtime.cluster.plan import ClusterPlan
+from flowc_runtime.data.conversion import unfit
 from flowc_runtime.data.dataset import Dataset
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.names import Known, Names, names_of, parse_names, plain_names
@@ -360,8 +361,10 @@ def evaluate_model(
     options = Options(defines=setup.defines)
     checked = check(source, sink, options)
     declaration = _declaration(checked, data, sink)
-    dataset = open_data(
-        declaration, checked.inputs, folder_of(source), setup.allow, known_from(weights))
+    known: Known = known_from(weights)
+    if not known and data_spec(declaration, checked.inputs).learns:
+        known = _names_of_training(checked, setup)
+    dataset = open_data(declaration, checked.inputs, folder_of(source), setup.allow, known)
     stream = Stream(dataset, min(checked.batch, len(dataset)), 0, False, "keep")
     batches = (*_rest(stream), stream.batch)
     plan = plan_of(checked, sink, replace(options, evaluate=batches), _nobody)
@@ -490,6 +493,9 @@ def _check_examples(name: str, given: Array, type_: TensorType) -> None:
         raise DataError(
             "data-value", f"the input `{name}` is {type_}, but the examples are {given.dtype}"
         )
+    if not np.can_cast(given.dtype, storage, "safe") and unfit(given, type_.dtype).any():
+        raise DataError(
+            "data-value", f"the input `{name}` is {type_}, and some examples are beyond its range")
 
 
 def make_predictor(source: Source, sink: Sink, setup: Setup, weights: Path) -> Predictor:
@@ -511,12 +517,24 @@ def _known_for(checked: Checked, setup: Setup, weights: Path) -> Known:
     known = known_from(weights)
     if known or checked.settings is None:
         return known
+    try:
+        return _names_of_training(checked, setup)
+    except DataError:
+        return {}
+
+
+def _names_of_training(checked: Checked, setup: Setup) -> Known:
+    """The names in the training data of the text; `data-missing` where they are not here."""
+    missing = "what training has called the numbers in the data is not known"
+    help = "name the run folder with --weights: it keeps what training has learned of the data"
+    if checked.settings is None:
+        raise DataError("data-missing", f"{missing}: the text has no `train`", help=help)
     folder = folder_of(checked.world.tree.source)
     try:
         return names_of(
             open_data(checked.settings.data, checked.inputs, folder, setup.allow, {}))
-    except DataError:
-        return {}
+    except DataError as error:
+        raise DataError("data-missing", f"{missing}: {error}", help=help) from error
 
 
 def _nobody(stage: str, value: object) -> None:

@@ -162,6 +162,18 @@ def test_after_a_training_predicted_and_measured_step_time_stand_side_by_side() 
     assert "a step took" in run("train", "--steps", "60", "-D", "train.log_every=10").stdout
 
 
+@pytest.mark.parametrize("damaged", [b"{", b"\xff"])
+def test_a_training_ends_well_where_the_measured_costs_are_damaged(damaged: bytes) -> None:
+    examples()
+    calibration_file().parent.mkdir(parents=True, exist_ok=True)
+    calibration_file().write_bytes(damaged)
+    result = run("train", "--json", "--steps", "4")
+    assert result.exit_code == 0, result.output
+    warning, end = (json.loads(line) for line in result.stdout.splitlines()[-2:])
+    assert (warning["event"], warning["code"]) == ("warning", "calibration-damaged")
+    assert end["event"] == "end"
+
+
 def test_hosts_of_tf_config_need_a_word_about_security(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(
         "TF_CONFIG", '{"cluster": {"worker": ["10.0.0.1:2"], "ps": ["10.0.0.2:2"]}}')

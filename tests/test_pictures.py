@@ -136,6 +136,17 @@ def test_a_photograph_that_is_none_is_named(
     assert code in result.output and name in result.output
 
 
+def test_a_damaged_photograph_gets_no_answer_of_another(project: Path) -> None:
+    """Also where training replaces damaged ones."""
+    replacing = MODEL.replace('"photos/val")', '"photos/val", damaged = "replace")')
+    (project / "replacing.flow").write_text(replacing)
+    torn, sound = project / "torn.png", project / "photos" / "val" / "red" / "1.png"
+    torn.write_bytes(sound.read_bytes()[:60])
+    result = run("predict", project / "replacing.flow", torn, sound, "--weights", project / "run")
+    assert result.exit_code == 1 and not result.stdout
+    assert "data-damaged" in result.output and "torn.png" in result.output
+
+
 def test_a_photograph_for_a_model_of_other_things_is_told(project: Path) -> None:
     (project / "other.flow").write_text(
         "model other {\n  input x: f32[batch, 4]\n  output y = dense(x, 2)\n}\n")

@@ -164,11 +164,13 @@ def calibration_file(host: str | None = None) -> Path:
 
 def stored_calibration(path: Path) -> Calibration | None:
     """None where there is no file; raises CalibrationError."""
-    from flowc.costs import read_calibration
+    from flowc.costs import CalibrationError, read_calibration
 
-    if not path.is_file():
-        return None
-    return read_calibration(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(str(path), str(error)) from error
+    return None if text is None else read_calibration(text, str(path))
 
 
 def _known(path: Path, threads: int) -> Calibration | None:

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from statistics import median
 
 from flowc.cli.progress import Reporter
-from flowc_runtime.events import End, Event, StepDone, StepTime
+from flowc.costs import CalibrationError
+from flowc_runtime.events import End, Event, StepDone, StepTime, Warning
 from flowc_runtime.training.agenda import FIRST_STEPS
 
 ENOUGH = 3  # speeds, for a median that says something; the first steps are told one by one
 
 
 class Foresight:
-    """Passes events on, and tells of both before the end, when all is saved."""
+    """Passes events on, and tells of both before the end, when all is saved.
+
+    The training has then succeeded, whatever comes of the prediction.
+    """
 
     def __init__(self, show: Reporter, predicted: Callable[[], float]):
         self.step_time: StepTime | None = None
@@ -31,8 +35,12 @@ class Foresight:
 
     def _tell(self) -> None:
         measured = 1 / median(self._speeds) if len(self._speeds) >= ENOUGH else None
-        self.step_time = StepTime(self._predicted(), measured)
-        self._show(self.step_time)
+        try:
+            self.step_time = StepTime(self._predicted(), measured)
+        except CalibrationError as error:
+            self._show(Warning(error.code, error.message, error.help))
+        else:
+            self._show(self.step_time)
 
     def close(self) -> None:
         self._show.close()

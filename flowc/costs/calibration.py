@@ -107,7 +107,7 @@ def read_calibration(text: str, name: str) -> Calibration:
             {k: _seconds(pair) for k, pair in content["instructions"].items()},
             {k: _seconds(pair) for k, pair in content["readings"].items()},
         )  # fmt: skip
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CalibrationError(name, f"{type(error).__name__}: {error}") from error
 
 

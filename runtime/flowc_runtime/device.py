@@ -13,13 +13,17 @@ class ExecutionError(Exception):
 
     `op` is its op, `at` the `file:line:column` of the author's text (or empty), `path` the names
     that it lies under, `detail` what was wrong. `step` is the number of the step, where whoever
-    raises it knows better than who asked for steps.
+    raises it knows better than who asked for steps. `code` is among those of the training.
     """
+
+    code = "bad-value"
+    help: str | None = None
 
     def __init__(self, op: str, at: str, path: str, detail: str, step: int | None = None):
         self.op, self.at, self.path, self.detail, self.step = op, at, path, detail, step
         place = "".join((f"{at}: " if at else "", op, f" in {path}" if path else ""))
-        super().__init__(f"{place}: {detail}")
+        self.message = f"{place}: {detail}"
+        super().__init__(self.message)
 
     @classmethod
     def of(cls, instruction: Instruction, detail: str) -> ExecutionError:
@@ -28,6 +32,8 @@ class ExecutionError(Exception):
 
 class NonFinite(ExecutionError):
     """The loss became infinite or NaN; this is the first instruction that was to blame."""
+
+    code = "not-finite"
 
 
 class Loop(Protocol):

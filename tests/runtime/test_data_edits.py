@@ -50,6 +50,24 @@ def test_resize_takes_the_shorter_side_or_both(
     assert original(dataset).shape == (4, *after, *channels)
 
 
+def test_a_fourth_channel_is_resized_as_the_others_are() -> None:
+    pixels = np.zeros((1, 8, 8, 4), np.uint8)
+    pixels[..., :3] = 200
+    data = Arrays("clear", (Field("image", "u8", (8, 8, 4)),), [pixels])
+    small = edit(data, "resize", size=[4, 4])
+    assert (small[..., :3] == 200).all() and (small[..., 3] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("resize", 256), ("resize", [8_192, 8_192]),
+                       ("random_resized_crop", [8_192, 8_192])],
+)  # fmt: skip
+def test_nothing_is_resized_beyond_the_limit_of_pixels(name: str, size: Any) -> None:
+    with pytest.raises(DataError, match=r"pixels; the limit is 50,000,000") as caught:
+        edit(pictures(1, 2_000_000, count=1), name, size=size)
+    assert caught.value.code == "data-argument"
+
+
 def test_resize_keeps_what_is_flat_and_averages_what_is_not() -> None:
     assert (edit(flat(77, 9, 6, 3), "resize", size=[4, 11]) == 77).all()
     stripes = np.zeros((1, 8, 8), np.uint8)

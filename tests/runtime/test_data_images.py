@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowc_runtime.data.dataset import Dataset
+from flowc_runtime.data.dataset import Dataset, Visit
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.sources import open_source
+from flowc_runtime.data.transform import apply_transform
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -168,3 +169,12 @@ def test_wanted_dtypes_are_checked(folder: Path) -> None:
     for wanted in ({"image": "i8"}, {"image": "bf16"}, {"label": "bool"}):
         with pytest.raises(DataError):
             opened(folder, **wanted)
+
+
+def test_a_thin_picture_is_not_resized_beyond_all_memory(tmp_path: Path) -> None:
+    (tmp_path / "thin" / "a").mkdir(parents=True)
+    Image.new("L", (2_000_000, 1)).save(tmp_path / "thin" / "a" / "line.png")
+    dataset = open_source("images", {"folder": "thin"}, tmp_path, (), {})
+    with pytest.raises(DataError, match=r"256 x 512000000 pixels; the limit is") as caught:
+        apply_transform("resize", dataset, {"size": 256}).example(0, Visit(0, 0))
+    assert (caught.value.code, caught.value.path) == ("data-value", "thin/a/line.png")

@@ -55,6 +55,22 @@ def test_a_missing_word_drops_its_row_where_that_is_asked_for(tmp_path: Path) ->
     assert read(opened(tmp_path, TABLE, na="drop"))[1] == [3, 6]
 
 
+def test_the_words_of_a_dropped_row_are_not_known(tmp_path: Path) -> None:
+    """Whether it lacks a number, another word, or its class."""
+    rows = ["dog,3,10,a", "ape,,10,a", "bat,4,?,b", "?,4,11,b", "cow,5,12,"]
+    dataset = opened(tmp_path, "pet,age,home,kind\n" + "\n".join(rows) + "\n", na="drop")
+    assert dataset.fields[0].words == (("dog",), ("10",))
+    assert read(dataset) == [[[1, 1]], [3], [0]]
+
+
+def test_the_order_of_rows_does_not_number_words(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"columns": ["home", "age", "kind"], "words": ["home"]}
+    for homes in (("1", "01", "001"), ("001", "01", "1")):
+        rows = "".join(f"dog,3,{home},a\n" for home in homes)
+        dataset = opened(tmp_path, "pet,age,home,kind\n" + rows, **given)
+        assert dataset.fields[0].words == (("001", "01", "1"),)
+
+
 def test_a_scalar_field_of_ids(tmp_path: Path) -> None:
     dataset = opened(tmp_path, TABLE, columns=["home", "age", "kind"], words=["home"])
     assert dataset.fields[0].shape == () and read(dataset)[0] == [2, 0, 1, 1]

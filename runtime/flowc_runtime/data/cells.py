@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from flowc_runtime.data.columns import Group, Header
+from flowc_runtime.data.conversion import unfit
 from flowc_runtime.data.dataset import Arrays, Dataset, Field
 from flowc_runtime.data.errors import DataError, did_you_mean
 from flowc_runtime.data.words import MISSING, Incomplete, NotAvailable, Words
 from flowc_runtime.types import DTYPES
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_EXACT = 2.0**53  # integers up to here are exact in the f64 that cells are parsed to
 _SHOWN = 40  # characters of a bad cell
 
 
@@ -50,12 +50,13 @@ class Cells:
     def add(self, line: int, row: list[str]) -> None:
         """Takes one row; raises `data-value` with the line and the column."""
         try:
-            values = [*self._numbers(line, row), *self._words.numbers(row)]
-            if self._label is not None:
-                values.append(self._class(line, self._label, row[self._label].strip()))
+            values = self._numbers(line, row)
+            self._words.check(row)
+            label = [] if self._label is None else [self._class(line, self._label, row)]
         except Incomplete:
             return
-        self._values.extend(values)
+        # Last, since the words of a row that is left out are not to be known.
+        self._values.extend((*values, *self._words.numbers(row), *label))
         self._lines.append(line)
 
     def dataset(self, names: Sequence[str], wanted: Mapping[str, str]) -> Dataset:
@@ -110,7 +111,8 @@ class Cells:
             raise self._bad(line, column, f'is "{cell}", expected a number', help)
         return self._na
 
-    def _class(self, line: int, column: int, cell: str) -> float:
+    def _class(self, line: int, column: int, row: Sequence[str]) -> float:
+        cell = row[column].strip()
         number = self._classes.get(cell)
         if number is not None:
             return number
@@ -125,9 +127,9 @@ class Cells:
             message = f"field `{name}` cannot be read as bf16"
             help = f"declare `{name}` as f32 and cast it in the model"
             raise DataError("data-type", message, self._header.path, help=help)
-        unfit = _unfit(part, dtype)
-        if unfit.any():
-            row, column = (int(i) for i in np.argwhere(unfit)[0])
+        wrong = unfit(part, dtype)
+        if wrong.any():
+            row, column = (int(i) for i in np.argwhere(wrong)[0])
             value = f"{part[row, column]:.17g}"
             message = f"is {value}, which `{name}` cannot hold as {dtype}"
             raise self._bad(self._lines[row], group.columns[column], message, None)
@@ -142,15 +144,3 @@ def _picker(columns: list[int]) -> Callable[[list[str]], Sequence[str]]:
     if columns == list(range(first, last + 1)):
         return lambda row: row[first : last + 1]
     return lambda row: [row[column] for column in columns]
-
-
-def _unfit(part: np.ndarray, dtype: str) -> np.ndarray:
-    """Where finite f64 numbers do not fit: too large, or with a fraction for an integer."""
-    target = DTYPES[dtype].storage
-    if target.kind == "f":
-        return np.asarray(np.abs(part) > np.finfo(target).max)
-    if target.kind == "b":
-        return np.asarray((part != 0) & (part != 1))
-    whole = np.iinfo(target)
-    inside = (part >= max(whole.min, -_EXACT)) & (part <= min(whole.max, _EXACT))
-    return np.asarray(~inside | (part != np.floor(part)))

@@ -17,6 +17,7 @@ _NATURAL = {
     "u1": "u8", "u2": "i32", "u4": "i64", "u8": "i64",
 }  # fmt: skip
 _BLOCK_ELEMENTS = 1 << 20
+_EXACT = 2.0**53  # integers up to here are exact in f64
 
 
 def natural_dtype(stored: np.dtype, path: str) -> str:
@@ -45,6 +46,23 @@ def field_dtype(array: np.ndarray, wanted: str | None, name: str, path: str) -> 
     if not np.can_cast(array.dtype, target, "safe"):
         _check_range(array, dtype, path)
     return dtype
+
+
+def unfit(numbers: np.ndarray, dtype: str) -> np.ndarray:
+    """Where numbers are none of `dtype`: too large, or with a fraction for an integer.
+
+    What is not finite fits floating-point numbers only.
+    """
+    target = DTYPES[dtype].storage
+    if target.kind == "f":
+        return np.asarray(np.isfinite(numbers) & (np.abs(numbers) > np.finfo(target).max))
+    if target.kind == "b":
+        return np.asarray((numbers != 0) & (numbers != 1))
+    low, high = _limits(target)
+    if numbers.dtype.kind == "f":
+        low, high = max(low, -_EXACT), min(high, _EXACT)
+    inside = (numbers >= low) & (numbers <= high)
+    return np.asarray(~inside | (numbers != np.floor(numbers)))
 
 
 def _check_kinds(stored: str, wanted: str, name: str, path: str) -> None:

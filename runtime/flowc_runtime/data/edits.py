@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flowc_runtime.data.dataset import OPEN
-from flowc_runtime.data.pillow import pillow
+from flowc_runtime.data.pillow import MOST_PIXELS, pillow
 
 Sides = tuple[int, int]  # height, width; OPEN where that differs from picture to picture
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601 luma, as in Pillow
@@ -40,12 +40,13 @@ def resize(size: int | Sequence[int]) -> Edit:
 
     def sides(before: Sides) -> Sides:
         if not isinstance(size, int):
-            return size[0], size[1]
+            return _bounded((size[0], size[1]))
         height, width = before
         if OPEN in before:
             return (size, size) if before == (size, size) else (OPEN, OPEN)
         short = min(height, width)
-        return (height * size + short // 2) // short, (width * size + short // 2) // short
+        return _bounded(
+            ((height * size + short // 2) // short, (width * size + short // 2) // short))
 
     return Edit(0, sides, lambda picture, _: resized(picture, sides(_sides(picture))))
 
@@ -99,7 +100,7 @@ def random_resized_crop(
         top, left = int(random[2] * (height - high + 1)), int(random[3] * (width - wide + 1))
         return resized(_cut(picture, (top, left), (high, wide)), target)
 
-    return Edit(4, lambda before: target, apply)
+    return Edit(4, lambda before: _bounded(target), apply)
 
 
 def random_flip(chance: float, vertical: bool) -> Edit:
@@ -138,7 +139,7 @@ def resized(picture: np.ndarray, sides: Sides) -> np.ndarray:
     if _sides(picture) == sides:
         return picture
     image = pillow().Image
-    if picture.ndim == 3 and picture.shape[2] not in (3, 4):
+    if picture.ndim == 3 and picture.shape[2] != 3:  # Pillow would weigh colours by a fourth
         layers = [resized(picture[..., c], sides) for c in range(picture.shape[2])]
         return np.stack(layers, -1)
     small = image.fromarray(picture).resize(sides[::-1], image.Resampling.BILINEAR)
@@ -151,6 +152,12 @@ def _sides(picture: np.ndarray) -> Sides:
 
 def _pair(size: int | Sequence[int]) -> Sides:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def _bounded(after: Sides) -> Sides:
+    if math.prod(after) > MOST_PIXELS:
+        raise Unfit(f"it would have {_by(after)} pixels; the limit is {MOST_PIXELS:,}")
+    return after
 
 
 def _checked(before: Sides, target: Sides) -> Sides:

@@ -15,13 +15,12 @@ from flowc_runtime.data.dataset import OPEN, Dataset, Field, OneByOne, Visit
 from flowc_runtime.data.errors import DataError, damage, did_you_mean
 from flowc_runtime.data.folder import Folder
 from flowc_runtime.data.names import Known
-from flowc_runtime.data.pillow import pillow
+from flowc_runtime.data.pillow import MOST_PIXELS, pillow
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".webp")
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # 8 bits or less a sample
 _STRAYS = ("Thumbs.db", "desktop.ini")  # left by file managers, like names that begin with a dot
-_MOST_PIXELS = 50_000_000
 _REPLACEMENTS = 100  # damaged images in a row, after which the folder is no data
 
 Damaged = Literal["error", "replace"]
@@ -156,8 +155,8 @@ def _decode(
 
 def _check(image: Any, path: str) -> None:
     width, height = image.size
-    if width * height > _MOST_PIXELS:
-        message = f"{width} x {height} pixels; the limit is {_MOST_PIXELS:,}"
+    if width * height > MOST_PIXELS:
+        message = f"{width} x {height} pixels; the limit is {MOST_PIXELS:,}"
         raise DataError("data-limit", message, path)
     if image.mode not in _MODES:
         message = f"pixels of kind {image.mode}; save it with 8 bits a sample"

@@ -6,6 +6,8 @@ from types import ModuleType
 
 from flowc_runtime.data.errors import DataError
 
+MOST_PIXELS = 50_000_000  # of a picture, read or resized
+
 
 def pillow(path: str = "") -> ModuleType:
     """The package PIL with what is used of it; `data-extra` where it is not installed."""

@@ -38,7 +38,9 @@ class Request:
 class SourceSpec:
     """A source: `count` gives how many fields a call has, None where the names decide that.
 
-    `names` are the fields' names where the call gives none; empty where it must.
+    `names` are the fields' names where the call gives none; empty where it must. `learns` says
+    whether a call finds in the data what its numbers stand for, so that other data need the
+    names of training.
     """
 
     name: str
@@ -47,6 +49,7 @@ class SourceSpec:
     count: Callable[[Arguments], int | None]
     open: Callable[[Request], Dataset]
     names: tuple[str, ...] = ()
+    learns: Callable[[Arguments], bool] = lambda given: False
 
 
 def open_source(
@@ -190,6 +193,7 @@ _ALL = (
         ),
         lambda given: 2 if given["columns"] is None else len(given["columns"]),
         _open_csv,
+        learns=lambda given: bool(given["words"]),
     ),
     SourceSpec(
         "npy",
@@ -222,6 +226,7 @@ _ALL = (
         lambda given: 2,
         _open_text,
         ("tokens", "target"),
+        lambda given: given["vocabulary"] == "characters",
     ),
     SourceSpec(
         "images",
@@ -244,6 +249,7 @@ _ALL = (
         lambda given: 2,
         _open_images,
         ("image", "label"),
+        lambda given: True,
     ),
     SourceSpec(
         "cifar10",

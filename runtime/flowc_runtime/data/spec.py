@@ -32,6 +32,11 @@ class DataSpec:
     wanted: Mapping[str, str]  # dtype by field
     known: Known = field(default_factory=dict)  # what training has called the numbers
 
+    @property
+    def learns(self) -> bool:
+        """Whether training finds in the data what numbers stand for: words, classes."""
+        return SOURCES[self.source].learns(self.arguments)
+
     def open(self, folder: Path, allow: tuple[Path, ...]) -> Dataset:
         """The examples; DataError where they are not there or not as asked for."""
         return self.transformed(

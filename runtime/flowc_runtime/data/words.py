@@ -41,8 +41,13 @@ class Words:
     def __contains__(self, column: object) -> bool:
         return column in self._numbers
 
+    def check(self, row: Sequence[str]) -> None:
+        """Raises Incomplete where a row lacks a word, and such rows are to be left out."""
+        if self._drop and any(_is_missing(row[column]) for column in self.columns):
+            raise Incomplete
+
     def numbers(self, row: Sequence[str]) -> list[float]:
-        """The numbers of a row's words, in the order of `columns`; raises Incomplete."""
+        """The numbers of a row's words, in the order of `columns`; new words are taken in."""
         return [self._number(column, row[column].strip()) for column in self.columns]
 
     def settle(self, table: np.ndarray) -> None:
@@ -65,9 +70,7 @@ class Words:
         return tuple(tuple(self._numbers[column]) for column in group.columns)
 
     def _number(self, column: int, cell: str) -> float:
-        if cell.lower() in MISSING:
-            if self._drop:
-                raise Incomplete
+        if _is_missing(cell):
             return NO_WORD
         known = self._numbers[column]
         if column in self._trained:
@@ -105,7 +108,11 @@ def _check_used(header: Header, groups: Sequence[Group], columns: Sequence[int])
             raise DataError("data-argument", message, header.path)
 
 
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower() in MISSING
+
+
 def _by_number(word: str) -> tuple[float, str]:
     """Whole numbers by their size, other words after them by the alphabet."""
     number = word.isascii() and word.isdigit() and len(word) < _DIGITS
-    return (int(word), "") if number else (float("inf"), word)
+    return (int(word) if number else float("inf"), word)
