@@ -171,6 +171,18 @@ SAMPLES: dict[str, Callable[[], tuple[Any, dict[str, np.ndarray]]]] = {
                node("Reshape", "x t", "y")], {"x": [2, 3, 4]}, ["y"],
               {"zero": np.array(0), "zero1": np.array([0]), "rest": np.array([-1])}),
         {"x": normal(2, 3, 4)}),
+    "one index from the end of two axes": lambda: (
+        model([node("Gather", "x idx", "a", axis=1), node("Gather", "y idx", "c", axis=1)],
+              {"x": [2, 5], "y": [2, 3]}, ["a", "c"], {"idx": np.array([-1, 0, -2])}),
+        {"x": normal(2, 5), "y": normal(2, 3)}),
+    "one index into two shapes of equal strides": lambda: (
+        model([node("GatherND", "x idx", "a"), node("GatherND", "y idx", "c")],
+              {"x": [5, 4], "y": [3, 4]}, ["a", "c"], {"idx": np.array([[-1, 0], [1, 2]])}),
+        {"x": normal(5, 4), "y": normal(3, 4)}),
+    "one index with and without batch axes": lambda: (
+        model([node("GatherND", "x idx", "a"), node("GatherND", "y idx", "c", batch_dims=1)],
+              {"x": [3], "y": [2, 3]}, ["a", "c"], {"idx": np.array([[0], [2]])}),
+        {"x": normal(3), "y": normal(2, 3)}),
     "two outputs, one on the way": lambda: (
         model([node("Relu", "x", "a"), node("Neg", "a", "c"), node("Add", "a c", "d")],
               {"x": [3]}, ["a", "d"]),
