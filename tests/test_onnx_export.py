@@ -143,14 +143,15 @@ def test_the_command_writes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(found["y"], np.full((2, 3), 2.0))
 
 
+@pytest.mark.parametrize("other", [np.ones((2, 4), np.float32), np.ones((2, 3), np.float64)])
 def test_weights_of_another_model_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    other: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("m.flow").write_text("model m {\n  input x: f32[batch, 2]\n  output y = dense(x, 3)\n}\n")
     from safetensors.numpy import save_file
 
-    save_file({"y.weight": np.ones((2, 4), np.float32), "y.bias": np.zeros(3, np.float32)},
+    save_file({"y.weight": other, "y.bias": np.zeros(3, np.float32)},
               "w.safetensors")  # fmt: skip
     result = run("export", "m.flow", "--weights", "w.safetensors")
     assert result.exit_code == 1 and "y.weight" in result.stderr
