@@ -352,6 +352,46 @@ def test_a_function_that_calls_itself_is_refused() -> None:
     assert refused(proto).code == "onnx-limit"
 
 
+def doubling(depth: int) -> Any:
+    """Functions of which each calls the next one twice."""
+    proto = model([node("F0", "x", "y", domain="my")], {"x": [2]}, ["y"])
+    proto.opset_import.add(domain="my", version=1)
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("my", 1)]
+    for i in range(depth):
+        twice = [node(f"F{i + 1}", "a", "m", domain="my"), node(f"F{i + 1}", "m", "b", domain="my")]
+        body = twice if i < depth - 1 else [node("Relu", "a", "b")]
+        proto.functions.append(
+            onnx.helper.make_function("my", f"F{i}", ["a"], ["b"], body, opsets))
+    return proto
+
+
+def nested(rounds: int) -> Any:
+    """A loop in a loop."""
+    make = onnx.helper.make_tensor_value_info
+
+    def loop(inner: list[Any], i: str) -> Any:
+        body = onnx.helper.make_graph(
+            [node("Identity", f"go{i}", f"on{i}"), *inner], "body",
+            [make(f"i{i}", 7, []), make(f"go{i}", 9, []), make(f"v{i}", F32, [2])],
+            [make(f"on{i}", 9, []), make(f"w{i}", F32, [2])])
+        start, end = ("x", "y") if i == "0" else ("v0", "w0")
+        return onnx.helper.make_node("Loop", ["n", "", start], [end], body=body)
+
+    whole = loop([loop([node("Relu", "v1", "w1")], "1")], "0")
+    return model([whole], {"x": [2]}, ["y"], {"n": np.array(rounds)})
+
+
+@pytest.mark.parametrize(("small", "large"), [
+    (doubling(3), doubling(10)), (nested(3), nested(40)),
+])  # fmt: skip
+def test_calls_and_loops_that_multiply_are_refused(
+    small: Any, large: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowc.onnx.importer.MAX_TRANSLATED", 200)
+    assert imported(small).text.count("relu") > 3
+    assert refused(large).code == "onnx-limit"
+
+
 def test_damaged_bytes_never_crash_the_reader() -> None:
     data = bytearray(residual(1).SerializeToString())
     generator = np.random.default_rng(1)
