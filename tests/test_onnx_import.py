@@ -333,6 +333,27 @@ def test_what_would_fill_the_memory_is_refused() -> None:
     assert refused(bomb).code == "onnx-limit"
 
 
+@pytest.mark.parametrize(("op", "shapes", "attrs"), [
+    ("Gather", [(3, 4096), (1 << 20,)], {"axis": 0}),
+    ("Gather", [(1, 4096), (1 << 20,)], {"axis": 0}),
+    ("Einsum", [(2048,), (2048,), (2048,)], {"equation": "i,j,k->ijk"}),
+    ("Conv", [(1, 1, 1, 1), (1, 1, 1, 1)], {"pads": [1 << 16] * 4}),
+    ("HannWindow", [()], {}),
+])  # fmt: skip
+def test_small_constants_of_a_large_result_are_refused(
+    op: str, shapes: list[tuple[int, ...]], attrs: dict[str, Any]
+) -> None:
+    weights = {f"w{i}": np.zeros(s, np.float32) for i, s in enumerate(shapes)}
+    if op == "Gather":
+        weights["w1"] = weights["w1"].astype(np.int64)
+    if op == "HannWindow":
+        weights["w0"] = np.array(1 << 40)
+    made = node(op, " ".join(weights), "c", **attrs)
+    proto = model([made, node("ReduceMax", "c", "m", keepdims=0), node("Add", "x m", "y")],
+                  {"x": [1]}, ["y"], weights)  # fmt: skip
+    assert refused(proto).code == "onnx-limit"
+
+
 def test_a_loop_without_end_is_refused() -> None:
     make = onnx.helper.make_tensor_value_info
     body = onnx.helper.make_graph(
