@@ -102,6 +102,20 @@ def test_what_onnx_has_no_words_for_is_told_with_its_line() -> None:
     assert len(caught.value.notes) == 2 and "m.flow:3:11: random_normal" in caught.value.notes[0]
 
 
+@pytest.mark.parametrize(("body", "place"), [
+    ("state s: bf16[4] = ones\n  output y = x + cast(s, f32)", "3:3: variable"),
+    ("input h: bf16[batch, 4]\n  output y = x + cast(h, f32)", "4:18: cast"),
+    ("output y = x + cast(fill([4], 1.0, bf16), f32)", "3:33: const"),
+])  # fmt: skip
+def test_bf16_is_refused_wherever_it_stands(body: str, place: str) -> None:
+    checked = checked_text(f"model m {{\n  input x: f32[batch, 4]\n  {body}\n}}\n")
+    with pytest.raises(OnnxError) as caught:
+        export(checked, {"s": np.full(4, 0x3F80, np.uint16)})
+    assert caught.value.code == "onnx-export"
+    assert f"m.flow:{place}" in caught.value.notes[0]
+    assert "bf16 is not exported" in caught.value.notes[0]
+
+
 def test_there_and_back_again() -> None:
     sink = Sink()
     source = read_source(MODELS / "lenet.flow", sink)
@@ -129,14 +143,15 @@ def test_the_command_writes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(found["y"], np.full((2, 3), 2.0))
 
 
+@pytest.mark.parametrize("other", [np.ones((2, 4), np.float32), np.ones((2, 3), np.float64)])
 def test_weights_of_another_model_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    other: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("m.flow").write_text("model m {\n  input x: f32[batch, 2]\n  output y = dense(x, 3)\n}\n")
     from safetensors.numpy import save_file
 
-    save_file({"y.weight": np.ones((2, 4), np.float32), "y.bias": np.zeros(3, np.float32)},
+    save_file({"y.weight": other, "y.bias": np.zeros(3, np.float32)},
               "w.safetensors")  # fmt: skip
     result = run("export", "m.flow", "--weights", "w.safetensors")
     assert result.exit_code == 1 and "y.weight" in result.stderr

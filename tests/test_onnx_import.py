@@ -171,6 +171,18 @@ SAMPLES: dict[str, Callable[[], tuple[Any, dict[str, np.ndarray]]]] = {
                node("Reshape", "x t", "y")], {"x": [2, 3, 4]}, ["y"],
               {"zero": np.array(0), "zero1": np.array([0]), "rest": np.array([-1])}),
         {"x": normal(2, 3, 4)}),
+    "one index from the end of two axes": lambda: (
+        model([node("Gather", "x idx", "a", axis=1), node("Gather", "y idx", "c", axis=1)],
+              {"x": [2, 5], "y": [2, 3]}, ["a", "c"], {"idx": np.array([-1, 0, -2])}),
+        {"x": normal(2, 5), "y": normal(2, 3)}),
+    "one index into two shapes of equal strides": lambda: (
+        model([node("GatherND", "x idx", "a"), node("GatherND", "y idx", "c")],
+              {"x": [5, 4], "y": [3, 4]}, ["a", "c"], {"idx": np.array([[-1, 0], [1, 2]])}),
+        {"x": normal(5, 4), "y": normal(3, 4)}),
+    "one index with and without batch axes": lambda: (
+        model([node("GatherND", "x idx", "a"), node("GatherND", "y idx", "c", batch_dims=1)],
+              {"x": [3], "y": [2, 3]}, ["a", "c"], {"idx": np.array([[0], [2]])}),
+        {"x": normal(3), "y": normal(2, 3)}),
     "two outputs, one on the way": lambda: (
         model([node("Relu", "x", "a"), node("Neg", "a", "c"), node("Add", "a c", "d")],
               {"x": [3]}, ["a", "d"]),
@@ -321,6 +333,27 @@ def test_what_would_fill_the_memory_is_refused() -> None:
     assert refused(bomb).code == "onnx-limit"
 
 
+@pytest.mark.parametrize(("op", "shapes", "attrs"), [
+    ("Gather", [(3, 4096), (1 << 20,)], {"axis": 0}),
+    ("Gather", [(1, 4096), (1 << 20,)], {"axis": 0}),
+    ("Einsum", [(2048,), (2048,), (2048,)], {"equation": "i,j,k->ijk"}),
+    ("Conv", [(1, 1, 1, 1), (1, 1, 1, 1)], {"pads": [1 << 16] * 4}),
+    ("HannWindow", [()], {}),
+])  # fmt: skip
+def test_small_constants_of_a_large_result_are_refused(
+    op: str, shapes: list[tuple[int, ...]], attrs: dict[str, Any]
+) -> None:
+    weights = {f"w{i}": np.zeros(s, np.float32) for i, s in enumerate(shapes)}
+    if op == "Gather":
+        weights["w1"] = weights["w1"].astype(np.int64)
+    if op == "HannWindow":
+        weights["w0"] = np.array(1 << 40)
+    made = node(op, " ".join(weights), "c", **attrs)
+    proto = model([made, node("ReduceMax", "c", "m", keepdims=0), node("Add", "x m", "y")],
+                  {"x": [1]}, ["y"], weights)  # fmt: skip
+    assert refused(proto).code == "onnx-limit"
+
+
 def test_a_loop_without_end_is_refused() -> None:
     make = onnx.helper.make_tensor_value_info
     body = onnx.helper.make_graph(
@@ -338,6 +371,46 @@ def test_a_function_that_calls_itself_is_refused() -> None:
     again = node("F", "a", "b", domain="my")
     proto.functions.append(onnx.helper.make_function("my", "F", ["a"], ["b"], [again], opsets))
     assert refused(proto).code == "onnx-limit"
+
+
+def doubling(depth: int) -> Any:
+    """Functions of which each calls the next one twice."""
+    proto = model([node("F0", "x", "y", domain="my")], {"x": [2]}, ["y"])
+    proto.opset_import.add(domain="my", version=1)
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("my", 1)]
+    for i in range(depth):
+        twice = [node(f"F{i + 1}", "a", "m", domain="my"), node(f"F{i + 1}", "m", "b", domain="my")]
+        body = twice if i < depth - 1 else [node("Relu", "a", "b")]
+        proto.functions.append(
+            onnx.helper.make_function("my", f"F{i}", ["a"], ["b"], body, opsets))
+    return proto
+
+
+def nested(rounds: int) -> Any:
+    """A loop in a loop."""
+    make = onnx.helper.make_tensor_value_info
+
+    def loop(inner: list[Any], i: str) -> Any:
+        body = onnx.helper.make_graph(
+            [node("Identity", f"go{i}", f"on{i}"), *inner], "body",
+            [make(f"i{i}", 7, []), make(f"go{i}", 9, []), make(f"v{i}", F32, [2])],
+            [make(f"on{i}", 9, []), make(f"w{i}", F32, [2])])
+        start, end = ("x", "y") if i == "0" else ("v0", "w0")
+        return onnx.helper.make_node("Loop", ["n", "", start], [end], body=body)
+
+    whole = loop([loop([node("Relu", "v1", "w1")], "1")], "0")
+    return model([whole], {"x": [2]}, ["y"], {"n": np.array(rounds)})
+
+
+@pytest.mark.parametrize(("small", "large"), [
+    (doubling(3), doubling(10)), (nested(3), nested(40)),
+])  # fmt: skip
+def test_calls_and_loops_that_multiply_are_refused(
+    small: Any, large: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flowc.onnx.importer.MAX_TRANSLATED", 200)
+    assert imported(small).text.count("relu") > 3
+    assert refused(large).code == "onnx-limit"
 
 
 def test_damaged_bytes_never_crash_the_reader() -> None:

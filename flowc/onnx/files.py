@@ -11,6 +11,7 @@ from flowc.onnx.names import legal
 from flowc.onnx.read import read_model
 from flowc.onnx.write import Written, write
 from flowc_runtime.checkpoint.errors import CheckpointError
+from flowc_runtime.checkpoint.tensors import type_of
 from flowc_runtime.checkpoint.weights import load_weights, save_weights
 
 
@@ -67,11 +68,10 @@ def export_file(checked: Checked, weights: Path, target: Path) -> int:
         if value is None:
             raise CheckpointError(
                 "checkpoint-other-model", f"{weights} belongs to another model: it has no {path}")
-        if list(value.shape) != list(checked.evaluate.variables[path].tensor.type.sizes):
+        if str(type_of(value)) != type_:
             raise CheckpointError(
-                "checkpoint-other-model",
-                f"{weights} belongs to another model: {path} has the shape {list(value.shape)}, "
-                f"not that of {type_}")
+                "checkpoint-other-model", f"{weights} belongs to another model: {path} is "
+                f"{type_of(value)} there, not {type_}")
     data = export(checked, values)
     target.write_bytes(data)
     return len(data)

@@ -6,6 +6,7 @@ batch, and a small table of operators knows how to go on with those.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,14 @@ RANDOM = frozenset({
     "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
     "Multinomial", "Dropout",
 })  # fmt: skip
+MAX_SIZES = 16  # numbers in an operand that may be a shape
+MULTIPLYING = frozenset({
+    "Einsum", "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "DeformConv", "MaxPool",
+    "AveragePool", "LpPool", "MaxUnpool", "GatherND", "MatMulInteger", "QLinearMatMul",
+    "AffineGrid", "GridSample", "RoiAlign", "MaxRoiPool", "Col2Im", "CenterCropPad", "DFT", "STFT",
+    "HannWindow", "HammingWindow", "BlackmanWindow", "MelWeightMatrix", "RNN", "GRU", "LSTM",
+    "Attention",
+})  # of which a small operand makes a large result: refused unless a rough bound is low
 Arrays = Sequence[np.ndarray | None]
 
 
@@ -102,11 +111,29 @@ def _elements(node: Node, arrays: Arrays) -> int:
             scales = [a for a in arrays[1:] if a is not None and a.size]
             size = 1 if first is None else first.size
             return max((_product(np.ceil(a)) for a in scales), default=1) * size
+        case "Gather" if first is not None and arrays[1] is not None:
+            axis = node.attrs.get("axis", 0)
+            return int(first.size // max(first.shape[axis], 1) * arrays[1].size)
+        case "MatMul" | "Gemm" if first is not None and arrays[1] is not None:
+            inner = first.shape[0 if node.attrs.get("transA") else -1] if first.ndim else 1
+            return int(first.size * arrays[1].size // max(inner, 1) ** 2)
+    present = [a for a in arrays if a is not None]
+    total = sum(a.size for a in present)
+    if node.op in MULTIPLYING:
+        return math.prod(max(a.size, 1) for a in present) * _numbers(node, present)
     try:
-        shapes = [a.shape for a in arrays if a is not None]
-        return int(np.prod(np.broadcast_shapes(*shapes), dtype=object))
+        shapes = [a.shape for a in present]
+        return max(total, int(np.prod(np.broadcast_shapes(*shapes), dtype=object)))
     except ValueError:
-        return 0
+        return total
+
+
+def _numbers(node: Node, arrays: Sequence[np.ndarray]) -> int:
+    """The product of all whole numbers that may be sizes, pads or strides."""
+    given = [v for value in node.attrs.values() for v in np.ravel(value)]
+    said = [v for v in given if isinstance(v, np.integer)]
+    said += [v for a in arrays if a.dtype.kind in "iu" and a.size <= MAX_SIZES for v in a.flat]
+    return math.prod(abs(int(v)) + 1 for v in said)
 
 
 def _product(array: np.ndarray | None) -> int:

@@ -24,6 +24,7 @@ from flowc_runtime.types import TensorType
 MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError,
              ZeroDivisionError)  # fmt: skip
 MAX_GIVEN = 64  # elements of an input that can be fixed
+MAX_TRANSLATED = 100_000  # nodes, each as often as calls and loops come to it
 MAX_DEPTH = 24  # functions in functions, graphs in graphs
 Size = int | str  # a number, or the word `batch`
 
@@ -81,6 +82,7 @@ class Importer:
         self.bench = Bench(self.desk, self.subgraph, self._find)
         self.scopes: list[dict[str, Value]] = []
         self.depth = 0
+        self.translated = 0
         self.outputs: set[str] = set()
         self.moved: dict[str, str] = {}  # names of values that gave way to an output
         self.given: dict[str, Tensor] = {}
@@ -189,6 +191,10 @@ class Importer:
     def _node(self, node: Node) -> None:
         if node.outputs and node.outputs[0] in self.scopes[-1]:
             return  # a node before has done its work
+        self.translated += 1
+        if self.translated > MAX_TRANSLATED:
+            raise OnnxError("onnx-limit", "with its calls and loops written out the model has "
+                            f"more than {MAX_TRANSLATED} nodes")
         inputs = [self._value(name) if name else None for name in node.inputs]
         told = len(self.problems.unsupported)
         try:

@@ -118,6 +118,8 @@ def _best(lines: Sequence[Line], keys: Sequence[object], at: int) -> _Run | None
     """The run from here that saves the most lines."""
     best: _Run | None = None
     for length in range(1, min(LONGEST, (len(lines) - at) // 2) + 1):
+        if not _has_weights(lines[at: at + length]):
+            continue
         count = _count(keys, at, length)
         while count > 1:
             run = _checked(lines, at, length, count)
@@ -127,7 +129,7 @@ def _best(lines: Sequence[Line], keys: Sequence[object], at: int) -> _Run | None
         else:
             continue
         assert run is not None
-        if length == 1 and count < SEVERAL or not _has_weights(lines[at: at + length]):
+        if length == 1 and count < SEVERAL:
             continue
         if best is None or length * (count - 1) > best.length * (best.count - 1):
             best = run

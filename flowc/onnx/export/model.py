@@ -124,6 +124,8 @@ def _nodes(writer: Writer, weights: Mapping[str, np.ndarray]) -> None:
 
 
 def _written(writer: Writer, node: Node, weights: Mapping[str, np.ndarray]) -> list[str]:
+    if "bf16" in (t.dtype for t in (*node.types, *writer.types(node))):
+        raise NoTranslation("bf16 is not exported")  # here it is bits in a uint16
     match node.op:
         case "variable":
             path = node.attrs["path"]
@@ -138,8 +140,6 @@ def _written(writer: Writer, node: Node, weights: Mapping[str, np.ndarray]) -> l
     rule = RULES.get(node.op)
     if rule is None:
         raise NoTranslation("no operator of ONNX does this")
-    if "bf16" in (t.dtype for t in node.types):
-        raise NoTranslation("bf16 is not exported")
     return [rule(writer, node)]
 
 

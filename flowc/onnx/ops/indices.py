@@ -65,7 +65,7 @@ def from_front(b: Bench, index: Operand, length: Any) -> Tensor:
             raise Unsupported("an index depends on the batch")
         if isinstance(length, int):
             array = np.where(array < 0, array + length, array).astype(array.dtype)
-        return b.constant(index, array, "from the front")
+        return b.constant(index, array, f"from the front of {length}")
     shifted = Infix("+", index.expr, length)
     return b.desk.bind(
         f"{index.name}_place", call("where", Infix("<", index.expr, 0), shifted, index.expr))

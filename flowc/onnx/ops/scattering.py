@@ -95,7 +95,8 @@ def _flat_places(
         array = np.where(index.array < 0, index.array + np.array(sizes), index.array)
         flat = (array * np.array(strides)).sum(-1)
         flat = flat + _offsets(flat.shape, batches, rows)
-        places = b.constant(index, flat.astype(np.int64), f"flat {strides}")
+        form = f"flat in {sizes}, {rows} rows, {batches} batch axes"
+        places = b.constant(index, flat.astype(np.int64), form)
         return places, rows, [int(d) for d in shape[batches + depth:]]
     total: Expr | None = None
     for i, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
