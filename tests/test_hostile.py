@@ -31,6 +31,7 @@ def lines(pattern: str, count: int) -> str:
     return "\n".join(pattern.format(i=i) for i in range(count))
 
 
+LONG = "batch + 1, " * 3000 + "1"
 TEXTS = {
     "a repeat of a billion": ("too-large", model("  repeat 1000000000 {\n    x = x + 1\n  }")),
     "an empty one": ("too-large", model("  repeat 1000000000 {\n  }")),
@@ -67,6 +68,11 @@ TEXTS = {
     "factors without end": (
         "out-of-range", model("  n = batch + 1\n" + "  n = n * 1000000000000\n" * 300)),
     "axes without end": ("too-large", model("  repeat 3000 {\n    x = expand(x, 0)\n  }")),
+    "dimensions without end": ("too-large", model(f"  y = fill([{LONG}], 0)")),
+    "a shape without end": ("too-large", model(f"  y = reshape(x, [{LONG}, -1])")),
+    "an index without end": ("too-large", model(f"  y = scatter_add_nd(i, x, [{LONG}])").replace(
+        "{\n", "{\n  input i: i32[batch, 2]\n", 1)),
+    "a product without end": ("out-of-range", model(f"  n = product([{LONG}])")),
     "tensors that double": ("too-large", model("  y = x\n" + "  y = concat([y, y])\n" * 70)),
     "a giant parameter": ("too-large", model("  param w: f32[1000000000, 1000000000] = zeros")),
     "a giant batch": ("too-large", model("  output y = fill([batch, 1000000, 1000000], 0)")),

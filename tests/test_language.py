@@ -307,3 +307,13 @@ def test_an_index_of_several_axes_must_be_inside_of_each(index: list[int]) -> No
         assert outputs(text, n=np.array([good]))["output.y"] == [1]
     with pytest.raises(ExecutionError, match="is outside"):
         outputs(text, n=np.array([index]))
+
+
+def test_the_axes_that_an_index_covers_may_depend_on_the_batch_or_be_empty() -> None:
+    index, x = np.array([[0, 3], [2, 1]]), np.array([5.0, 7.0], np.float32)
+    text = ("input n: i32[batch, 2]\ninput x: f32[batch]\n"
+            "output y = scatter_add_nd(n, x, [batch + 1, batch + 2]) * 1.0")
+    y = outputs(text, n=index, x=x)["output.y"]
+    assert y.shape == (3, 4) and y[0, 3] == 5 and y[2, 1] == 7 and y.sum() == 12
+    with pytest.raises(ExecutionError, match="is outside"):
+        outputs("input n: i32[batch, 2]\noutput y = lookup_nd(fill([0, 3], 1.0), n)", n=index)

@@ -202,7 +202,7 @@ def _numbers(lw: Lowerer, op: str, left: Arg, right: Arg, span: Span) -> Any:
     except ZeroDivisionError:
         lw.report(errors.division_by_zero(span))
     except (OverflowError, ValueError):
-        lw.report(errors.out_of_range(op, left, right, span))
+        lw.report(errors.out_of_range(op, span, left, right))
     except TypeError:
         lw.report(errors.not_known_yet(op, left, right, span))
     return POISON

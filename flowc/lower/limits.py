@@ -37,9 +37,10 @@ class Budget:
 
 def fits(type: TensorType) -> bool:
     """Whether a tensor is of a size and rank that anything could be done with."""
+    if type.rank > MAX_RANK:
+        return False  # the product of so many dimensions may never end
     size = type.size
-    small = size <= MAX_ELEMENTS if isinstance(size, int) else small_number(size)
-    return small and type.rank <= MAX_RANK
+    return size <= MAX_ELEMENTS if isinstance(size, int) else small_number(size)
 
 
 def small_number(value: Dim | float) -> bool:

@@ -163,6 +163,9 @@ class Lowerer:
         except Reject as reject:
             self.report(errors.rejected(op, reject, args, span, self))
             return POISON
+        if any(isinstance(dim, int) and dim < 0 for dim in result.type.shape):
+            self.report(errors.negative_dimension(span, result.type))
+            return POISON
         if not limits.fits(result.type):
             self.report(errors.tensor_too_large(span, result.type))
             return POISON

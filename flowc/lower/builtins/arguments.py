@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flowc.lower import errors
+from flowc.lower.limits import MAX_RANK
 from flowc.lower.values import REQUIRED, Arg, Builtin, BuiltinParameter, Run, Tensor, dims_of
 from flowc_runtime.dims import Dim, NamedSize, Poly, is_called
+from flowc_runtime.types import TensorType
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -48,6 +50,9 @@ def shape(lw: Lowerer, what: str, arg: Arg) -> tuple[Dim, ...] | None:
     dims = dims_of(arg.value)
     if dims is None:
         lw.report(errors.wants(what, "a list of dimensions", arg))
+    elif len(dims) > MAX_RANK:  # whose product may never end
+        lw.report(errors.tensor_too_large(arg.span, TensorType("f32", dims)))
+        return None
     return dims
 
 

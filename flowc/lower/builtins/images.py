@@ -48,6 +48,9 @@ def _convolve_transpose(
     if any(more >= step for more, step in zip(extra, given.stride, strict=True)):
         lw.report(errors.wants("output_padding", "less than the stride", output_padding))
         return POISON
+    if pad.value == "same" and any(extra):
+        lw.report(errors.wants("output_padding", '0 with a padding of "same"', output_padding))
+        return POISON
     sizes, channels = x.value.type.shape[1:-1], x.value.type.shape[-1]
     if kernel.value.type.shape[-1] != channels:
         lw.report(errors.wants(function, f"a kernel for the {channels} channels of `x`", kernel))
@@ -131,7 +134,8 @@ FUNCTIONS = (
             "x", "kernel", ("stride", 1), ("padding", "valid"), ("dilation", 1), ("groups", 1)),
     builtin("convolve_transpose", "the transposed convolution of `x` [batch, axes, in] with a "
             "kernel [axes, out / groups, in]: what the gradient of a convolution does, "
-            f"`(size - 1) * stride + window - padding + output_padding` long; {PADDING_DOC}",
+            f"`(size - 1) * stride + window - padding + output_padding` long; {PADDING_DOC}; "
+            '"same" makes it `size * stride` long',
             _convolve_transpose, "x", "kernel", ("stride", 1), ("padding", "valid"),
             ("dilation", 1), ("groups", 1), ("output_padding", 0)),
     builtin("max_pool", f"the largest of each window; {PADDING_DOC}. {_CEIL_DOC}", _max_pool,

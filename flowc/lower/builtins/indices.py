@@ -9,9 +9,11 @@ from flowc.lower.arithmetic import as_tensors, elementwise, reshaped
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
 from flowc.lower.builtins.shapes import sliced
+from flowc.lower.limits import fits
 from flowc.lower.values import POISON, Arg, is_dtype
 from flowc.source import Span
-from flowc_runtime.dims import Dim, divide, product
+from flowc_runtime.dims import Dim, product
+from flowc_runtime.types import TensorType
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -28,7 +30,9 @@ def _two(op: str, name: str) -> Any:
 
 def _iota(lw: Lowerer, span: Span, count: Arg, dtype: Arg) -> Any:
     dims = ask.shape(lw, "iota", count)
-    if dims is None or len(dims) != 1 or not is_dtype(dtype.value):
+    if dims is None:
+        return POISON
+    if len(dims) != 1 or not is_dtype(dtype.value):
         lw.report(errors.wants("iota", "one dimension", count))
         return POISON
     return lw.emit("iota", [], span, shape=dims, axis=0, dtype=dtype.value)
@@ -78,7 +82,7 @@ def _scatter_add_nd(lw: Lowerer, span: Span, index: Arg, updates: Arg, shape: Ar
     if not (ask.tensor(lw, "scatter_add_nd", updates) and _is_nd(lw, "scatter_add_nd", index)):
         return POISON
     dims, count = ask.shape(lw, "scatter_add_nd", shape), index.value.type.shape[-1]
-    if dims is None:
+    if dims is None or not _is_sized(lw, TensorType(updates.value.type.dtype, dims), shape):
         return POISON
     if count > len(dims):
         lw.report(errors.index_too_long(index, shape, count))
@@ -93,13 +97,26 @@ def _scatter_add_nd(lw: Lowerer, span: Span, index: Arg, updates: Arg, shape: Ar
     return lw.emit("reshape", [Arg(rows, span)], span, shape=dims)
 
 
+def _is_sized(lw: Lowerer, type: TensorType, shape: Arg) -> bool:
+    """Whether a tensor that is about to be made has a size that can be computed with."""
+    least = min((dim for dim in type.shape if isinstance(dim, int)), default=1)
+    if least < 1:
+        lw.report(errors.bad_size(shape.span, least))
+    elif not fits(type):
+        lw.report(errors.tensor_too_large(shape.span, type))
+    else:
+        return True
+    return False
+
+
 def _is_nd(lw: Lowerer, function: str, index: Arg) -> bool:
     if not ask.tensor(lw, function, index):
         return False
     type = index.value.type
-    if type.rank and type.kind == "int" and isinstance(type.shape[-1], int):
+    if type.rank and type.kind == "int" and isinstance(type.shape[-1], int) and type.shape[-1] > 0:
         return True
-    lw.report(errors.wants(function, "integers [..., n], an index of n axes each", index))
+    wanted = "integers [..., n], an index of n axes each, of one at least"
+    lw.report(errors.wants(function, wanted, index))
     return False
 
 
@@ -108,15 +125,15 @@ def _flat_index(lw: Lowerer, span: Span, index: Arg, dims: tuple[Dim, ...]) -> A
     def tensor(op: str, *operands: Any) -> Any:
         return elementwise(lw, op, [Arg(value, span) for value in operands], span)
 
-    size, stride, total = product(dims), product(dims), 0
+    size, total = product(dims), 0
     wide = Arg(lw.emit("cast", [index], span, dtype="i64"), span)
     for axis, dim in enumerate(dims):
-        stride = divide(stride, dim)
         part = sliced(lw, span, wide, {index.value.type.rank - 1: (axis, axis + 1, 1)})
         inside = tensor("logical_and", tensor("greater_equal", part, 0), tensor("less", part, dim))
-        offset = [Arg(tensor("mul", part, stride), span), Arg(size, span)]
-        where = as_tensors(lw, offset, span)
-        assert where is not None
+        offset = tensor("mul", part, product(dims[axis + 1 :]))
+        where = as_tensors(lw, [Arg(offset, span), Arg(size, span)], span)
+        if where is None:
+            return Arg(POISON, span)
         total = tensor("add", lw.emit("where", [Arg(inside, span), *where], span), total)
     return reshaped(lw, Arg(total, span), index.value.type.shape[:-1])
 

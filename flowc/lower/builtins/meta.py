@@ -8,9 +8,10 @@ from flowc.lower import errors
 from flowc.lower.arithmetic import to_tensor
 from flowc.lower.builtins import arguments as ask
 from flowc.lower.builtins.arguments import builtin
+from flowc.lower.limits import small_number
 from flowc.lower.values import POISON, Arg, dims_of, is_dtype, is_number
 from flowc.source import Span
-from flowc_runtime.dims import product
+from flowc_runtime.dims import Dim
 
 if TYPE_CHECKING:
     from flowc.lower.lowerer import Lowerer
@@ -35,14 +36,22 @@ def _is_number(lw: Lowerer, span: Span, x: Arg) -> Any:
 
 
 def _product(lw: Lowerer, span: Span, sizes: Arg) -> Any:
-    dims = ask.shape(lw, "product", sizes)
-    return POISON if dims is None else product(dims)
+    dims = dims_of(sizes.value)
+    total: Dim = 1
+    if dims is None:
+        lw.report(errors.wants("product", "a list of dimensions", sizes))
+        return POISON
+    for dim in dims:
+        total = total * dim
+        if not small_number(total):
+            lw.report(errors.out_of_range("product", span, sizes))
+            return POISON
+    return total
 
 
 def _fill(lw: Lowerer, span: Span, shape: Arg, value: Arg, dtype: Arg) -> Any:
-    dims = dims_of(shape.value)
+    dims = ask.shape(lw, "fill", shape)
     if dims is None:
-        lw.report(errors.wants("fill", "a list of dimensions", shape))
         return POISON
     if not is_dtype(dtype.value):
         lw.report(errors.wants("fill", "a dtype", dtype))

@@ -114,6 +114,11 @@ def tensor_too_large(span: Span, type: TensorType) -> Diagnostic:
     return Diagnostic("too-large", f"a tensor of {type} has more than 2^40 elements", Label(span))
 
 
+def negative_dimension(span: Span, type: TensorType) -> Diagnostic:
+    message = f"this would be a tensor of {type}, but no dimension is below 0"
+    return Diagnostic("out-of-range", message, Label(span))
+
+
 def impossible_with_batch(span: Span | None, type: TensorType, batch: int) -> Diagnostic:
     message = f"with a batch of {batch} this is a tensor of {type}"
     label = Label(span) if span else None

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 BATCH_HELP = "`batch` is only fixed when the plan is made; the model must not depend on it"
 
 
-def sides(left: Arg, right: Arg) -> tuple[Label, ...]:
+def sides(*operands: Arg) -> tuple[Label, ...]:
     """What the operands are, where their text does not say it."""
-    return tuple(Label(a.span, text) for a in (left, right) if (text := _said_of(a)))
+    return tuple(Label(a.span, text) for a in operands if (text := _said_of(a)))
 
 
 def _said_of(arg: Arg) -> str:
@@ -60,10 +60,10 @@ def division_by_zero(span: Span) -> Diagnostic:
     return Diagnostic("division-by-zero", "a division by zero", Label(span))
 
 
-def out_of_range(op: str, left: Arg, right: Arg, span: Span) -> Diagnostic:
+def out_of_range(op: str, span: Span, *operands: Arg) -> Diagnostic:
     return Diagnostic(
         "out-of-range", f"the result of `{op}` is out of range", Label(span),
-        others=sides(left, right),
+        others=sides(*operands),
         help="whole numbers go up to 2^63; with a fraction, as 2.0 ^ 70, there is more room",
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -72,21 +71,36 @@ class Axis:
         """Whether each position has a tap on the image.
 
         One that begins on the image has. One that begins `p` before it looks at element
-        -p modulo the dilation first, if it reaches that far; those moduli recur.
+        -p modulo the dilation first, if it reaches that far.
         """
         if self.before >= self.extent or (self.steps - 1) * self.stride - self.before >= self.size:
             return False
-        starts = range(-self.before, 0, self.stride)
-        period = self.dilation // gcd(self.stride, self.dilation)
-        return self.dilation <= self.size or all(
-            start % self.dilation < self.size for start in starts[: min(period, self.steps)])
+        if self.dilation <= self.size:
+            return True
+        count = min(-(-self.before // self.stride), self.steps)  # of those that begin before it
+        rounds, short = (
+            _floor_sum(count, self.stride, start, self.dilation)
+            for start in (-self.before, -self.before - self.size))
+        return rounds - short == count
 
     def seen(self, before: int = 0, after: int = 0) -> Array:
         """For each position, the taps that see the image or so much of the padding around it."""
-        position = np.arange(self.steps)[:, None] * self.stride - self.before
-        element = position + np.arange(self.window) * self.dilation
-        counts: Array = ((element >= -before) & (element < self.size + after)).sum(axis=1)
+        position = np.arange(self.steps) * self.stride - self.before
+        first = np.maximum(-((position + before) // self.dilation), 0)
+        stop = np.minimum(-((position - self.size - after) // self.dilation), self.window)
+        counts: Array = np.maximum(stop - first, 0)
         return counts
+
+
+def _floor_sum(count: int, step: int, start: int, divisor: int) -> int:
+    """The sum of `(start + k * step) // divisor` over the `k` below `count`, as Euclid would."""
+    total = 0
+    while count:
+        total += count * (count - 1) // 2 * (step // divisor) + count * (start // divisor)
+        step, start = step % divisor, start % divisor
+        count, start = divmod(count * step + start, divisor)
+        step, divisor = divisor, step
+    return total
 
 
 @dataclass(frozen=True, slots=True)
