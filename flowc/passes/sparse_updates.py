@@ -44,8 +44,9 @@ def sparse_updates(graph: Graph) -> Graph:
 
 def _has_many_rows(graph: Graph, scatter: Node) -> bool:
     looked_up, rows = graph.type_of(scatter.operands[0]).size, scatter.type.shape[0]
-    known = isinstance(looked_up, int) and isinstance(rows, int)
-    return known and LEAST_SHARE * looked_up <= rows  # type: ignore[operator]
+    if not isinstance(looked_up, int) or not isinstance(rows, int):
+        return False
+    return LEAST_SHARE * looked_up <= rows
 
 
 def _by_rows(graph: Graph, scatter: Node, builder: Builder) -> Mapping[int, Ref]:

@@ -12,6 +12,7 @@ stated rates, not what was calibrated on some host; `flowc plan` tells what it c
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -36,7 +37,7 @@ def balanced(graph: Graph, count: int) -> dict[int, int] | None:
     for id, place in places.items():
         seconds[place] += seconds_of(graph, graph.nodes[id])
     cuts = cut(seconds, _bytes_across(graph, places, len(line)) / LINK_BYTES_PER_SECOND, count)
-    return {id: sum(place >= cut for cut in cuts) for place, id in enumerate(line)}
+    return {id: bisect_right(cuts, place) for place, id in enumerate(line)}
 
 
 def seconds_of(graph: Graph, node: Node) -> float:
@@ -92,7 +93,7 @@ def _bytes_across(
     change = np.zeros(length + 1)
     for ref, (low, high) in spans.items():
         change[low + 1] += graph.type_of(ref).bytes
-        change[high + 1 if high < length else length] -= graph.type_of(ref).bytes
+        change[high + 1] -= graph.type_of(ref).bytes
     across = np.cumsum(change)
     across[[0, length]] = 0.0
     return across
@@ -104,17 +105,20 @@ def cut(
 ) -> list[int]:
     """The places before which the line is cut: the first among the best."""
     length = len(seconds)
-    until = np.concatenate(([0.0], np.cumsum(seconds)))
-    # What the stage from place i up to place j takes; infinite where it would be empty.
-    ends = until + sending
-    load = ends[None, :] - (until - sending)[:, None]
-    load[np.tril_indices(length + 1)] = np.inf
-    best, chosen = load[0], list[np.ndarray[tuple[int], np.dtype[np.intp]]]()
+    ends = np.concatenate(([0.0], np.cumsum(seconds))) + sending
+    starts = ends - 2 * sending
+    best, chosen = ends - starts[0], list[list[int]]()
+    best[0] = np.inf  # no stage is empty
     for _ in range(count - 1):
-        slowest = np.maximum(best[:, None], load)
-        chosen.append(slowest.argmin(axis=0))
-        best = slowest.min(axis=0)
+        before, slowest = [0] * (length + 1), np.full(length + 1, np.inf)
+        # A stage's time is that from the place where it starts to where it ends.
+        for end in range(1, length + 1):
+            found = np.maximum(best[:end], ends[end] - starts[:end])
+            before[end] = int(found.argmin())
+            slowest[end] = found[before[end]]
+        chosen.append(before)
+        best = slowest
     cuts = [length]
     for before in reversed(chosen):
-        cuts.append(int(before[cuts[-1]]))
+        cuts.append(before[cuts[-1]])
     return cuts[:0:-1]

@@ -1,4 +1,4 @@
-"""Cores, and how many threads NumPy's BLAS uses: set and read through the library's functions.
+"""How many threads NumPy's BLAS uses: set and read through the library's own functions.
 
 Environment variables such as OPENBLAS_NUM_THREADS work only before NumPy is loaded; these
 functions work at any time. They affect the whole process.

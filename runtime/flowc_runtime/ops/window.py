@@ -26,7 +26,6 @@ NAMES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")
 Slices = tuple[slice, ...]  # of images, then of the axes that windows slide along
 
 
-
 @dataclass(frozen=True, slots=True)
 class Axis:
     """A window that slides along one axis of `size` elements.
