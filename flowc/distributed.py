@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -66,14 +66,20 @@ def over(cluster: Cluster, sync: Sync | None = None, costs: CostsOf | None = Non
             checked.placing, workers, len(cluster.tasks) - workers, settings.batch,
             settings.shards, sink, sync or cluster.sync)
         whole, parts = cluster_plan_of(checked, sink, options, _nobody, strategy)
-        return Planned(whole, partial(_open, cluster, parts, costs), parts, cluster)
+        foretold = cache(partial(_step_seconds, cluster, parts, costs)) if costs else None
+        return Planned(
+            whole, partial(_open, cluster, parts, foretold), parts, cluster, foretold)
 
     return plan
 
 
+def _step_seconds(cluster: Cluster, plan: ClusterPlan, costs: CostsOf) -> float:
+    return predict(plan, tasks_for(plan, cluster), cluster.link, costs).step_seconds
+
+
 @contextmanager
 def _open(
-    cluster: Cluster, plan: ClusterPlan, costs: CostsOf | None, job: TrainingJob,
+    cluster: Cluster, plan: ClusterPlan, foretold: Callable[[], float] | None, job: TrainingJob,
     run: RunFolder | None, emit: Emit,
 ) -> Iterator[Engine]:
     """Starts nothing before the training begins, and ends all tasks when it is over."""
@@ -81,7 +87,7 @@ def _open(
     tasks = tasks_for(plan, cluster)
     places = [
         _place(name, spec, cluster, folder, job.setup.allow) for name, spec in tasks.items()]
-    seconds = predict(plan, tasks, cluster.link, costs).step_seconds if costs else None
+    seconds = foretold() if foretold else None
     threads = job.setup.threads or 1
     spec = write_spec(data_spec(job.settings.data, job.checked.inputs, job.names))
     with _launcher(cluster, places, threads, run) as (launcher, credentials):

@@ -76,12 +76,13 @@ class Setup:
 @dataclass(frozen=True)
 class Planned:
     """The plan of this process, how to open what does the steps, and the plan of its tasks, with
-    where they are."""
+    where they are. `foretold` gives the seconds that a step of theirs should take."""
 
     plan: Plan
     open_engine: OpenEngine
     cluster_plan: ClusterPlan | None = None
     cluster: Cluster | None = None
+    foretold: Callable[[], float] | None = None
 
 
 Runs = Callable[[Checked, TrainSettings, Sink, Options], Planned]

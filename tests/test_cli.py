@@ -288,3 +288,29 @@ def test_a_group_names_all_its_commands_where_none_is_near() -> None:
     group = LazyGroup("g", entries={"one": COMMANDS["new"]})
     result = CliRunner().invoke(group, ["something"])
     assert "there is one" in result.stderr
+
+
+GRPC_USED = """
+import threading
+import grpc
+from flowc.cli.main import run
+
+class Call:
+    def __del__(self):  # takes a lock that a thread of gRPC's has stopped with
+        lock = threading.Lock()
+        lock.acquire()
+        lock.acquire()
+
+kept = Call()
+run()
+"""
+
+
+@pytest.mark.parametrize("words, status", [(["--version"], 0), (["--nonsense"], 2)])
+def test_a_command_that_used_grpc_ends_whatever_its_calls_wait_for(
+    words: list[str], status: int
+) -> None:
+    command = [sys.executable, "-c", GRPC_USED, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode == status
+    assert (done.stdout or done.stderr).startswith("flowc" if status == 0 else "Usage")

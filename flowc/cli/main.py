@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -110,5 +111,21 @@ def run() -> NoReturn:
     try:
         flowc.main(prog_name="flowc")
     except KeyboardInterrupt:
-        raise SystemExit(exits.INTERRUPTED) from None
-    raise SystemExit(exits.OK)
+        _leave(exits.INTERRUPTED)
+    except SystemExit as end:
+        _leave(end.code if isinstance(end.code, int) else exits.OK)
+    _leave(exits.OK)
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process; where gRPC was used, without taking the interpreter down piece by piece.
+
+    That would stop gRPC's threads wherever they are, and then free its calls, which take locks:
+    where a thread had stopped with such a lock, the process never ended.
+    """
+    if "grpc" not in sys.modules:
+        raise SystemExit(status)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)

@@ -71,9 +71,7 @@ def worker(
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads any more of it
     status, why = task.serve(keep)
     click.echo(f"flowc worker ends: {why}", err=True)
-    # Threads of gRPC may still hold streams of tasks that are gone.
-    sys.stderr.flush()
-    os._exit(status)
+    ctx.exit(status)
 
 
 def _end_with_input(task: Task) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from flowc.distributed import tasks_for
 from flowc.jobs import Planned
 from flowc.planning.facts import ALONE_HOST
-from flowc.predict import predict, predict_alone
+from flowc.predict import predict_alone
 from flowc.predict.cluster import CostsOf
 
 
 def foretold_seconds(planned: Planned, shards: int, costs: CostsOf) -> float:
     """`shards`: into how many parts one process cuts a batch, if it does all by itself."""
-    parts, cluster = planned.cluster_plan, planned.cluster
-    if parts is None or cluster is None:
-        return predict_alone(planned.plan, costs(ALONE_HOST), shards).step_seconds
-    return predict(parts, tasks_for(parts, cluster), cluster.link, costs).step_seconds
+    if planned.foretold is not None:
+        return planned.foretold()
+    return predict_alone(planned.plan, costs(ALONE_HOST), shards).step_seconds
