@@ -24,7 +24,7 @@ def channels_last(rank: int) -> Order:
 
 
 def as_image(b: Bench, value: Operand) -> Tensor:
-    x: Tensor = value if isinstance(value, Tensor) else b.tensor(value)
+    x = b.as_it_lies(value)
     if not 3 <= x.rank <= 5:
         raise Unsupported(f"a tensor of {x.rank} axes is no sequence, image or volume")
     return b.in_order(x, channels_last(x.rank))
@@ -268,16 +268,16 @@ def lp_pool(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 def pooled_whole(function: str) -> Translate:
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-        x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
-        axes = sorted((x.order or tuple(range(x.rank))).index(a) for a in range(2, x.rank))
+        x = b.as_it_lies(inputs[0])
+        axes = sorted(x.place(a) for a in range(2, x.rank))
         return b.bind(node, call(function, x.expr, over=axes, keep=True), order=x.order)
 
     return translate
 
 
 def lp_whole(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
-    axes = sorted((x.order or tuple(range(x.rank))).index(a) for a in range(2, x.rank))
+    x = b.as_it_lies(inputs[0])
+    axes = sorted(x.place(a) for a in range(2, x.rank))
     p = node.attrs.get("p", 2)
     total = call("sum", Infix("^", call("abs", x.expr), p), over=axes, keep=True)
     return b.bind(node, Infix("^", total, 1 / p), order=x.order)

@@ -12,7 +12,7 @@ from flowc.onnx.bench import Bench, Operand
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.text import Expr, Infix, call
-from flowc.onnx.values import Known, Order, Tensor
+from flowc.onnx.values import Known, Tensor, order_of
 
 ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "round_prefer_floor": lambda p: np.ceil(p - 0.5),
@@ -24,7 +24,7 @@ ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def resize(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Nearest, linear and cubic, by any of ONNX's rules for where an element lies."""
-    x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     if any(not isinstance(d, int) for d in x.shape[1:]):
         raise Unsupported("sizes that are not known")
     lengths, scales = _target(b, node, inputs, x)
@@ -104,9 +104,7 @@ def _along(
         return _nearest(b, node, x, axis, length, where)
     matrix = weights(node, size, length, scale, where)
     matrix[outside] = 0
-    others = [a for a in (x.order or tuple(range(x.rank))) if a != axis]
-    order: Order = (*others, axis)
-    moved = b.in_order(x, None if order == tuple(range(x.rank)) else order)
+    moved = b.in_order(x, order_of([*(a for a in x.axes if a != axis), axis]))
     product: Expr = Infix("@", moved.expr, _fixed(b, node, matrix.T).expr)
     value = node.attrs.get("extrapolation_value", 0.0)
     if outside.any() and value:
@@ -135,16 +133,14 @@ def _nearest(
     size = int(x.shape[axis])  # type: ignore[arg-type]
     rows = np.clip(ROUNDINGS[rule](where), 0, size - 1).astype(np.int32)
     factor = length // size
-    now = x.order or tuple(range(x.rank))
-    here = now.index(axis)
+    here = x.place(axis)
     if factor * size == length and (rows == np.arange(length) // factor).all():
         shape = list(x.type.shape)
         spread = call("broadcast", call("expand", x.expr, here + 1),
                       [*shape[: here + 1], factor, *shape[here + 1 :]])
         return b.bind(node, call("reshape", spread, [*shape[:here], length, *shape[here + 1 :]]),
                       order=x.order)
-    order: Order = (axis, *(a for a in now if a != axis))
-    moved = b.in_order(x, None if order == tuple(range(x.rank)) else order)
+    moved = b.in_order(x, order_of([axis, *(a for a in x.axes if a != axis)]))
     index = b.desk.variable(f"{b.wish(node)}_rows", rows, learns=False)
     return b.bind(node, call("lookup", moved.expr, index.expr), order=moved.order)
 

@@ -12,14 +12,8 @@ from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.indices import from_front
 from flowc.onnx.text import Expr, Infix, call
-from flowc.onnx.values import Known, Order, Tensor, Value
+from flowc.onnx.values import Known, Tensor, Value, axis_last
 from flowc_runtime.types import DTYPES
-
-
-def last(rank: int, axis: int) -> Order | None:
-    """The order with one axis at the end; None where it is there already."""
-    order = (*(a for a in range(rank) if a != axis), axis)
-    return None if order == tuple(range(rank)) else order
 
 
 def neutral(dtype: str, reduction: str) -> Any:
@@ -42,7 +36,7 @@ def scatter_elements(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     axis = node.attrs.get("axis", 0) % data.rank
     size = data.shape[axis]
     reduction = node.attrs.get("reduction", "none")
-    order = last(data.rank, axis)
+    order = axis_last(data.rank, axis)
     places = b.in_order(from_front(b, index, size), order)
     table, new = b.in_order(data, order), b.in_order(updates, order)
     if any(not isinstance(d, int) for d in table.type.shape):
@@ -192,7 +186,7 @@ def _along(vector: Expr, x: Tensor, axis: int) -> Expr:
 def running_product(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """CumProd: for each place the product over a triangle of all pairs of places."""
     axis = b.integers(inputs[1], "the axis")[0] % inputs[0].rank
-    order = last(inputs[0].rank, axis)
+    order = axis_last(inputs[0].rank, axis)
     x = b.in_order(b.tensor(inputs[0]), order)
     size = x.type.shape[-1]
     backwards, exclusive = node.attrs.get("reverse", 0), node.attrs.get("exclusive", 0)

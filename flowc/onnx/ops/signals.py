@@ -9,7 +9,7 @@ from flowc.onnx.errors import Unsupported
 from flowc.onnx.fold import fold
 from flowc.onnx.model import Node
 from flowc.onnx.text import Infix, call
-from flowc.onnx.values import Known, Tensor
+from flowc.onnx.values import Known, Tensor, order_of
 
 MAX_MATRIX = 1 << 24  # elements
 
@@ -54,15 +54,12 @@ def _matrix(node: Node, attrs: dict[str, object], arrays: list[np.ndarray | None
 def _applied(b: Bench, node: Node, x: Tensor, axis: int, matrix: np.ndarray) -> Tensor:
     """The matrix over one axis and the last, as one."""
     others = [a for a in range(x.rank - 1) if a != axis]
-    order = (*others, axis, x.rank - 1)
-    plain = order == tuple(range(x.rank))
-    moved = b.in_order(x, None if plain else order)
+    moved = b.in_order(x, order_of([*others, axis, x.rank - 1]))
     lead = list(moved.type.shape[:-2])
     rows, length, parts = matrix.shape
     fixed = b.desk.variable(f"{b.wish(node)}_matrix", matrix.reshape(rows, length * parts), False)
     product = Infix("@", call("reshape", moved.expr, [*lead, rows]), fixed.expr)
-    return b.bind(node, call("reshape", product, [*lead, length, parts]),
-                  order=None if plain else order)
+    return b.bind(node, call("reshape", product, [*lead, length, parts]), order=moved.order)
 
 
 def stft(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
