@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from flowc.onnx.desk import Desk, Weights, permuted, word
+from flowc.onnx.desk import Desk, Weights, permuted
 from flowc.onnx.errors import NotKnown, Unsupported
 from flowc.onnx.model import Graph, Node
-from flowc.onnx.text import Expr, call
+from flowc.onnx.text import Expr, Word, call
 from flowc.onnx.values import Known, Order, Tensor, Value
 from flowc_runtime.dims import Dim, Poly
 from flowc_runtime.types import DTYPES
@@ -92,11 +92,11 @@ class Bench:
         first = array.flat[0]
         if DTYPES[dtype].kind != "float" and (array == first).all():
             shape = [int(d) for d in array.shape]
-            return self.desk.bind(wish or "constant", call("fill", shape, first, word(dtype)))
+            return self.desk.bind(wish or "constant", call("fill", shape, first, Word(dtype)))
         return self.desk.variable(wish, array)
 
     def _open_sizes(self, wish: str, array: np.ndarray) -> Tensor:
-        parts = [call("fill", [1], size, word("i64")) for size in array.flat]
+        parts = [call("fill", [1], size, Word("i64")) for size in array.flat]
         whole = parts[0] if len(parts) == 1 else call("concat", parts)
         if array.ndim != 1:
             whole = call("reshape", whole, list(array.shape))

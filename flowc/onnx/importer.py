@@ -19,7 +19,7 @@ from flowc.onnx.read import bound
 from flowc.onnx.text import Name
 from flowc.onnx.values import LOST, Known, Lost, Tensor, Value, settled
 from flowc_runtime.dims import Dim, symbol
-from flowc_runtime.types import TensorType
+from flowc_runtime.types import DTYPES, TensorType
 
 MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError,
              ZeroDivisionError)  # fmt: skip
@@ -290,7 +290,7 @@ class Importer:
         if rule is not None:
             plain = [self.bench.in_order(v, None) if isinstance(v, Tensor) else v for v in inputs]
             return _listed(rule(self.bench, node, list(plain)))
-        function = expand.definition(node, inputs, self.model)
+        function = expand.definition(node, inputs)
         if function is None:
             raise Unsupported("there is no translation")
         return self._call(function, node, inputs)
@@ -418,8 +418,6 @@ def _said(item: Declared) -> str:
 
 
 def _fixed(item: Declared, value: np.ndarray) -> Known:
-    from flowc_runtime.types import DTYPES
-
     if item.dtype is not None:
         value = value.astype(DTYPES[item.dtype].storage)
     shape = item.shape

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import DTYPE_OF, Node
-from flowc.onnx.text import Expr, Infix, Prefix, call, is_expr
+from flowc.onnx.text import Expr, Infix, Prefix, Word, call, is_expr
 from flowc.onnx.values import Known, Order, Tensor, Value
 from flowc_runtime.dims import Poly
 from flowc_runtime.types import DTYPES
@@ -155,7 +154,7 @@ def _is_inf(x: Tensor, attrs: Any) -> Expr:
     if attrs.get("detect_negative", 1):
         sign.append(Infix("<", x.expr, -3.4028235e38))
     if not sign:
-        return call("fill", list(x.type.shape), False, word("bool"))
+        return call("fill", list(x.type.shape), False, Word("bool"))
     return sign[0]
 
 
@@ -231,10 +230,10 @@ def power(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     (left, right), order = aligned(b, [base, exponent])
     if base.dtype == exponent.dtype and _is_float(base):
         return b.bind(node, Infix("^", left, right), order=order)
-    both = [v if isinstance(v, float) or e.dtype == "f32" else call("cast", v, word("f32"))
+    both = [v if isinstance(v, float) or e.dtype == "f32" else call("cast", v, Word("f32"))
             for v, e in ((left, base), (right, exponent))]  # fmt: skip
     made: Expr = Infix("^", *both)
-    made = made if base.dtype == "f32" else call("cast", made, word(base.dtype))
+    made = made if base.dtype == "f32" else call("cast", made, Word(base.dtype))
     return b.bind(node, made, order=order)
 
 
@@ -272,7 +271,7 @@ def cast_to(b: Bench, node: Node, x: Operand, dtype: str) -> Tensor:
         return tensor
     if dtype == "bool":
         return b.bind(node, Infix("!=", tensor.expr, 0), order=tensor.order)
-    return b.bind(node, call("cast", tensor.expr, word(dtype)), order=tensor.order)
+    return b.bind(node, call("cast", tensor.expr, Word(dtype)), order=tensor.order)
 
 
 def cast(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -292,7 +291,7 @@ def cast_like(b: Bench, node: Node, inputs: list[Operand]) -> Value:
 def where(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     (condition, yes, no), order = aligned(b, inputs)
     if not any(isinstance(v, Tensor) for v in inputs[1:]):
-        yes = yes if is_expr(yes) else call("fill", [], yes, word(inputs[1].dtype))
+        yes = yes if is_expr(yes) else call("fill", [], yes, Word(inputs[1].dtype))
     return b.bind(node, call("where", condition, yes, no), order=order)
 
 
@@ -332,12 +331,12 @@ def bit_shift(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     held = call("clip", by, 0, bits - 1)
     first = b.desk.bind(f"{b.wish(node)}_half", Infix("//", held, 2))
     sign = "*" if node.attrs.get("direction") == "LEFT" else "//"
-    moved: Expr = call("cast", value, word("i64"))
+    moved: Expr = call("cast", value, Word("i64"))
     for part in (first.expr, Infix("-", held, first.expr)):
         moved = Infix(sign, moved, call("lookup", powers.expr, part))
-    made = moved if dtype == "i64" else call("cast", moved, word(dtype))
+    made = moved if dtype == "i64" else call("cast", moved, Word(dtype))
     inside = Infix("and", Infix(">=", by, 0), Infix("<", by, bits))
-    left = call("fill", [], 0, word(dtype))
+    left = call("fill", [], 0, Word(dtype))
     rest: Expr = left if sign == "*" else call("where", Infix("<", value, 0), -1, left)
     return b.bind(node, call("where", inside, made, rest), order=order)
 

@@ -12,7 +12,7 @@ from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.linear import is_weight, layer_wish
 from flowc.onnx.ops.resampling import resize
-from flowc.onnx.text import Expr, Infix, call
+from flowc.onnx.text import Expr, Index, Infix, call
 from flowc.onnx.values import Known, Order, Tensor, Value
 from flowc_runtime.dims import Dim
 
@@ -293,8 +293,6 @@ def local_response(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     squares = b.bind(node, call("pad", call("square", x.expr), [*sides, low], [*sides, high]),
                      order=x.order, wish=f"{b.wish(node)}_squares")
     total: Any = None
-    from flowc.onnx.text import Index
-
     for i in range(size):
         items = ", ".join([":"] * (x.rank - 1) + [f"{i}:{i + int(channels)}"])  # type: ignore[arg-type]
         part = Index(squares.expr, items)

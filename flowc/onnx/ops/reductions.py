@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
-from flowc.onnx.text import Expr, Infix, call
+from flowc.onnx.text import Expr, Index, Infix, Word, call
 from flowc.onnx.values import Tensor, order_without
 from flowc_runtime.dims import Poly
 
@@ -113,12 +112,10 @@ def position(function: str) -> Translate:
         size = x.type.shape[here]
         last = bool(node.attrs.get("select_last_index", 0))
         items = ", ".join([":"] * here + ["::-1"])
-        from flowc.onnx.text import Index
-
         source = Index(x.expr, items) if last else x.expr
         if last and isinstance(size, Poly):
             raise Unsupported("it looks for the last place along an open size")
-        found: Expr = call("cast", call(function, source, axis=_axis(here, x.rank)), word("i64"))
+        found: Expr = call("cast", call(function, source, axis=_axis(here, x.rank)), Word("i64"))
         if last:
             found = Infix("-", size - 1, found)
         if node.attrs.get("keepdims", 1):

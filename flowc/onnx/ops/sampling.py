@@ -6,11 +6,10 @@ from itertools import product
 from typing import Any
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.images import as_image
-from flowc.onnx.text import Expr, Index, Infix, call
+from flowc.onnx.text import Expr, Index, Infix, Word, call
 from flowc.onnx.values import Tensor
 
 Tap = tuple[Expr, Expr]  # the index along an axis, and its weight
@@ -108,11 +107,11 @@ def _tap(
         inside: Expr = call("clip", index.expr, 0.0, float(size - 1))
         weight: Expr = share if not isinstance(share, float) else call(
             "fill", list(low.type.shape), share)
-        return b.desk.bind(f"{wish}_at", call("cast", inside, word("i32"))).expr, weight
+        return b.desk.bind(f"{wish}_at", call("cast", inside, Word("i32"))).expr, weight
     inside = call("clip", index.expr, 0.0, float(size - 1))
     known = b.desk.bind(f"{wish}_in", Infix("==", inside, index.expr))
     weight = call("where", known.expr, share, call("fill", list(low.type.shape), 0.0))
-    return b.desk.bind(f"{wish}_at", call("cast", inside, word("i32"))).expr, weight
+    return b.desk.bind(f"{wish}_at", call("cast", inside, Word("i32"))).expr, weight
 
 
 def _kept_inside(

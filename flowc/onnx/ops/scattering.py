@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.indices import from_front
-from flowc.onnx.text import Expr, Infix, call
+from flowc.onnx.text import Expr, Infix, Word, call
 from flowc.onnx.values import Known, Tensor, Value, axis_last
 from flowc_runtime.types import DTYPES
 
@@ -44,7 +43,7 @@ def scatter_elements(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     wish = b.wish(node)
     changed: Expr
     if reduction in COMBINE:
-        columns = call("expand", call("iota", size, word(places.dtype)), -1)
+        columns = call("expand", call("iota", size, Word(places.dtype)), -1)
         hit = Infix("==", call("expand", places.expr, -2), columns)
         kept = call("where", hit, call("expand", new.expr, -2), neutral(data.dtype, reduction))
         joined = call(COMBINE[reduction], kept, over=-1)
@@ -138,7 +137,7 @@ def scatter_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     shape = list(data.shape)
     if reduction in COMBINE:
         hit = Infix("==", call("expand", at.expr, 0),
-                    call("expand", call("iota", rows, word(at.dtype)), -1))
+                    call("expand", call("iota", rows, Word(at.dtype)), -1))
         kept = call("where", call("expand", hit, -1), call("expand", new, 0),
                     neutral(data.dtype, reduction))
         joined = call(COMBINE[reduction], kept, over=1)
@@ -162,14 +161,14 @@ def top_k(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
         settings["largest"] = False
     values, places = b.desk.bind_all(
         [b.wish(node), f"{b.wish(node)}_places"], call("top_k", x.expr, count, **settings))
-    return [values, b.bind(node, call("cast", places.expr, word("i64")), 1)]
+    return [values, b.bind(node, call("cast", places.expr, Word("i64")), 1)]
 
 
 def reverse_sequence(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """The first elements of each row turned round, as many as its length says."""
     x, lengths = b.tensor(inputs[0]), b.tensor(inputs[1])
     time, batch = node.attrs.get("time_axis", 0), node.attrs.get("batch_axis", 1)
-    step = _along(call("iota", x.shape[time], word(lengths.dtype)), x, time)
+    step = _along(call("iota", x.shape[time], Word(lengths.dtype)), x, time)
     length = _along(lengths.expr, x, batch)
     turned = Infix("-", Infix("-", length, 1), step)
     places = call("where", Infix("<", step, length), turned, step)

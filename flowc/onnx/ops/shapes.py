@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import permuted, word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import DTYPE_OF, Node
-from flowc.onnx.text import Index, Infix, call
+from flowc.onnx.text import Index, Infix, Word, call
 from flowc.onnx.values import Known, Tensor, Value, order_of, order_without, settled, sizes
 from flowc_runtime.dims import Dim, NotExact, Poly, divide, product
 from flowc_runtime.types import DTYPES
@@ -54,7 +53,7 @@ def filled(b: Bench, node: Node, inputs: list[Operand]) -> Value:
     if all(isinstance(d, int) for d in dims) and product(tuple(dims)) <= 1 << 16:  # type: ignore[operator]
         return Known(np.full([int(d) for d in dims if isinstance(d, int)], item), node.outputs[0])
     dtype = Known(np.asarray(item)).dtype
-    return b.bind(node, call("fill", list(dims), item, word(dtype)))
+    return b.bind(node, call("fill", list(dims), item, Word(dtype)))
 
 
 IN_ANY_FORM: dict[str, Translate] = {
@@ -377,7 +376,7 @@ def eye_like(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     k = node.attrs.get("k", 0)
     row = call("expand", call("iota", rows), -1)
     same = Infix("==", call("iota", columns), row if k == 0 else Infix("+", row, k))
-    return b.bind(node, call("cast", same, word(dtype)))
+    return b.bind(node, call("cast", same, Word(dtype)))
 
 
 IN_ANY_ORDER: dict[str, Translate] = {
@@ -389,4 +388,3 @@ TRANSLATIONS: dict[str, Translate] = {
     "Trilu": triangle, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
     "EyeLike": eye_like,
 }
-__all__ = ["IN_ANY_FORM", "IN_ANY_ORDER", "TRANSLATIONS", "permuted", "reshaped"]
