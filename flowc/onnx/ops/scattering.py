@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from flowc.onnx.bench import Bench, Operand, Translate
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
+from flowc.onnx.ops.images import steps_of
 from flowc.onnx.ops.indices import from_front
 from flowc.onnx.text import Expr, Infix, Word, call
-from flowc.onnx.values import Known, Tensor, Value, axis_last
+from flowc.onnx.values import Known, Tensor, Value, axis_last, fixed
 from flowc_runtime.types import DTYPES
 
 
@@ -198,35 +200,24 @@ def running_product(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 def max_unpool(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Each element at the place of the flattened result that the index names."""
     x, index = b.tensor(inputs[0]), b.tensor(inputs[1])
-    n = x.rank - 2
-    if len(inputs) > 2 and inputs[2] is not None:
-        shape = b.integers(inputs[2], "the shape")
-    else:
-        pads = node.attrs.get("pads") or [0] * (2 * n)
-        strides = node.attrs.get("strides") or [1] * n
-        window = node.attrs["kernel_shape"]
-        space = [(int(d) - 1) * strides[i] - pads[i] - pads[n + i] + window[i]  # type: ignore[arg-type]
-                 for i, d in enumerate(x.shape[2:])]
-        shape = [*x.shape[:2], *space]  # type: ignore[list-item]
-    if any(not isinstance(d, int) for d in x.shape):
-        raise Unsupported("sizes that depend on the batch")
-    count, total = int(x.type.size), int(np.prod(shape))  # type: ignore[arg-type]
-    at = _rescaled(b, node, x, index, shape)
-    rows = call("scatter_add", call("reshape", at, [count]),
-                call("reshape", x.expr, [count, 1]), total)
+    own = [fixed(d) for d in x.shape]
+    shape = [*own[:2], *_unpooled(node, own[2:])]
+    if len(inputs) > 2 and inputs[2] is not None and b.integers(inputs[2], "the shape") != shape:
+        # places are counted in the tensor that was pooled
+        raise Unsupported("a result of other sizes than what was pooled")
+    count = math.prod(own)
+    rows = call("scatter_add", call("reshape", index.expr, [count]),
+                call("reshape", x.expr, [count, 1]), math.prod(shape))
     return b.bind(node, call("reshape", rows, shape))
 
 
-def _rescaled(b: Bench, node: Node, x: Tensor, index: Tensor, shape: list[int]) -> Expr:
-    """Places are counted in the tensor that was pooled, which may be smaller than the result."""
-    n = x.rank - 2
-    pads, strides = node.attrs.get("pads") or [0] * (2 * n), node.attrs.get("strides") or [1] * n
-    window = node.attrs["kernel_shape"]
-    old = [(int(d) - 1) * strides[i] - pads[i] - pads[n + i] + window[i]  # type: ignore[arg-type]
-           for i, d in enumerate(x.shape[2:])]
-    if old == shape[2:]:
-        return index.expr
-    raise Unsupported("a result of other sizes than what was pooled")
+def _unpooled(node: Node, sizes: list[int]) -> list[int]:
+    """The sizes of space before it was pooled."""
+    steps, n = steps_of(node, node.attrs["kernel_shape"]), len(sizes)
+    pads = node.attrs.get("pads") or [0] * (2 * n)
+    sides = zip(pads[:n], pads[n:], strict=True)
+    return [(size - 1) * stride + w - low - high for size, stride, w, (low, high) in zip(
+        sizes, steps.strides, steps.window, sides, strict=True)]
 
 
 TRANSLATIONS: dict[str, Translate] = {
