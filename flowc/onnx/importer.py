@@ -317,9 +317,8 @@ def _in_call(inner: Node, outer: Node, attrs: Mapping[str, object],
 
 def _is_small(value: Value | None) -> bool:
     """Whether an input is of a kind that a flag of the command line could give."""
-    if not isinstance(value, Tensor) or any(not isinstance(d, int) for d in value.shape):
-        return False
-    return value.rank <= 1 and int(value.type.size) <= MAX_GIVEN  # type: ignore[arg-type]
+    size = value.type.size if isinstance(value, Tensor) and value.rank <= 1 else None
+    return isinstance(size, int) and size <= MAX_GIVEN
 
 
 def _listed(results: Value | Sequence[Value]) -> list[Value]:

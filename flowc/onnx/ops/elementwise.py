@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -298,20 +299,14 @@ def where(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 def chained(combine: Callable[[Any, Any], Expr]) -> Translate:
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         exprs, order = aligned(b, inputs)
-        total = exprs[0]
-        for expr in exprs[1:]:
-            total = combine(total, expr)
-        return b.bind(node, total, order=order)
+        return b.bind(node, reduce(combine, exprs), order=order)
 
     return translate
 
 
 def mean(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     exprs, order = aligned(b, inputs)
-    total = exprs[0]
-    for expr in exprs[1:]:
-        total = _plus(total, expr)
-    return b.bind(node, Infix("/", total, len(exprs)), order=order)
+    return b.bind(node, Infix("/", reduce(_plus, exprs), len(exprs)), order=order)
 
 
 def prelu(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:

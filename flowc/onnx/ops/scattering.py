@@ -40,8 +40,7 @@ def scatter_elements(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     order = axis_last(data.rank, axis)
     places = b.in_order(from_front(b, index, size), order)
     table, new = b.in_order(data, order), b.in_order(updates, order)
-    if any(not isinstance(d, int) for d in table.type.shape):
-        raise Unsupported("sizes that depend on the batch")
+    sizes = [fixed(d) for d in table.type.shape]
     wish = b.wish(node)
     changed: Expr
     if reduction in COMBINE:
@@ -50,23 +49,23 @@ def scatter_elements(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         kept = call("where", hit, call("expand", new.expr, -2), neutral(data.dtype, reduction))
         joined = call(COMBINE[reduction], kept, over=-1)
         made = b.desk.bind(f"{wish}_changes", joined)
-        fitted = _fitted(made, table, neutral(data.dtype, reduction))
+        fitted = _fitted(made, sizes, neutral(data.dtype, reduction))
         changed = _joined(reduction, table.expr, fitted)
         return b.bind(node, changed, order=order)
     sums = b.desk.bind(
         f"{wish}_changes", call("scatter_add_along", places.expr, new.expr, size))
-    fitted = _fitted(sums, table, 0)
+    fitted = _fitted(sums, sizes, 0)
     if reduction == "add":
         return b.bind(node, Infix("+", table.expr, fitted), order=order)
     ones = call("fill", list(new.type.shape), 1.0)
     hits = b.desk.bind(f"{wish}_hits", call("scatter_add_along", places.expr, ones, size))
-    chosen = Infix(">", _fitted(hits, table, 0), 0)
+    chosen = Infix(">", _fitted(hits, sizes, 0), 0)
     return b.bind(node, call("where", chosen, fitted, table.expr), order=order)
 
 
-def _fitted(x: Tensor, table: Tensor, value: Any) -> Expr:
+def _fitted(x: Tensor, sizes: list[int], value: Any) -> Expr:
     """Padded to the table's sizes, where the updates covered only the beginning of an axis."""
-    after = [int(t) - int(d) for t, d in zip(table.type.shape, x.type.shape, strict=True)]  # type: ignore[arg-type]
+    after = [size - fixed(d) for size, d in zip(sizes, x.type.shape, strict=True)]
     if min(after) < 0:
         raise Unsupported("the updates are larger than the data")
     return x.expr if not any(after) else call("pad", x.expr, [0] * x.rank, after, float(value))
@@ -77,22 +76,20 @@ def _joined(reduction: str, a: Expr, c: Expr) -> Expr:
 
 
 def _flat_places(
-    b: Bench, node: Node, index: Operand, shape: tuple[Any, ...], batches: int
+    b: Bench, node: Node, index: Operand, data: Tensor, batches: int
 ) -> tuple[Tensor, int, list[int]]:
     """Several indices as one into the flattened leading axes; their count, and the rest."""
-    if any(not isinstance(d, int) for d in (*shape, *index.shape)):
-        raise Unsupported("sizes that depend on the batch")
-    depth = int(index.shape[-1])
-    sizes = [int(d) for d in shape[batches: batches + depth]]
-    strides = [int(np.prod(sizes[i + 1:])) for i in range(depth)]
-    rows = int(np.prod([int(d) for d in shape[: batches + depth]]))
+    shape = [fixed(d) for d in data.shape]
+    *lead, depth = (fixed(d) for d in index.shape)
+    sizes, rest = shape[batches: batches + depth], shape[batches + depth:]
+    strides = [math.prod(sizes[i + 1:]) for i in range(depth)]
+    rows = math.prod(shape[: batches + depth])
     if isinstance(index, Known):
         array = np.where(index.array < 0, index.array + np.array(sizes), index.array)
         flat = (array * np.array(strides)).sum(-1)
         flat = flat + _offsets(flat.shape, batches, rows)
         form = f"flat in {sizes}, {rows} rows, {batches} batch axes"
-        places = b.constant(index, flat.astype(np.int64), form)
-        return places, rows, [int(d) for d in shape[batches + depth:]]
+        return b.constant(index, flat.astype(np.int64), form), rows, rest
     total: Expr | None = None
     for i, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
         one = b.desk.bind(f"{b.wish(node)}_index", call(
@@ -104,16 +101,15 @@ def _flat_places(
     if total is None:
         raise Unsupported("an index of no axes")
     if batches:
-        offsets = _offsets(tuple(int(d) for d in index.shape[:-1]), batches, rows)
-        fixed = b.desk.variable(f"{b.wish(node)}_offsets", offsets.astype(np.int64), False)
-        total = Infix("+", total, fixed.expr)
-    return b.desk.bind(f"{b.wish(node)}_place", total), rows, [
-        int(d) for d in shape[batches + depth:]]
+        offsets = _offsets(tuple(lead), batches, rows).astype(np.int64)
+        first = b.desk.variable(f"{b.wish(node)}_offsets", offsets, learns=False)
+        total = Infix("+", total, first.expr)
+    return b.desk.bind(f"{b.wish(node)}_place", total), rows, rest
 
 
 def _offsets(shape: tuple[int, ...], batches: int, rows: int) -> np.ndarray:
     """Where the rows of each batch begin."""
-    count = int(np.prod(shape[:batches]))
+    count = math.prod(shape[:batches])
     starts = np.arange(count) * (rows // max(count, 1))
     return np.broadcast_to(
         starts.reshape((*shape[:batches], *[1] * (len(shape) - batches))), shape)
@@ -122,7 +118,7 @@ def _offsets(shape: tuple[int, ...], batches: int, rows: int) -> np.ndarray:
 def gather_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     data, index = b.tensor(inputs[0]), inputs[1]
     batches = node.attrs.get("batch_dims", 0)
-    places, rows, rest = _flat_places(b, node, index, data.shape, batches)
+    places, rows, rest = _flat_places(b, node, index, data, batches)
     table = data.expr if data.rank == 1 + len(rest) else call("reshape", data.expr, [rows, *rest])
     return b.bind(node, call("lookup", table, places.expr))
 
@@ -130,8 +126,8 @@ def gather_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 def scatter_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     data, updates = b.tensor(inputs[0]), b.tensor(inputs[2])
     reduction = node.attrs.get("reduction", "none")
-    places, rows, rest = _flat_places(b, node, inputs[1], data.shape, 0)
-    count, width = int(places.type.size), int(np.prod(rest))  # type: ignore[arg-type]
+    places, rows, rest = _flat_places(b, node, inputs[1], data, 0)
+    count, width = fixed(places.type.size), math.prod(rest)
     wish = b.wish(node)
     at = b.desk.bind(f"{wish}_rows", call("reshape", places.expr, [count]))
     table = call("reshape", data.expr, [rows, width])

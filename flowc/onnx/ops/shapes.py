@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -50,8 +51,9 @@ def filled(b: Bench, node: Node, inputs: list[Operand]) -> Value:
     value = node.attrs.get("value")
     item = np.float32(0) if value is None else value.reshape(-1)[0]
     dims = b.ints(inputs[0], "the shape")
-    if all(isinstance(d, int) for d in dims) and product(tuple(dims)) <= 1 << 16:  # type: ignore[operator]
-        return Known(np.full([int(d) for d in dims if isinstance(d, int)], item), node.outputs[0])
+    closed = [d for d in dims if isinstance(d, int)]
+    if len(closed) == len(dims) and math.prod(closed) <= 1 << 16:
+        return Known(np.full(closed, item), node.outputs[0])
     dtype = Known(np.asarray(item)).dtype
     return b.bind(node, call("fill", list(dims), item, Word(dtype)))
 
@@ -151,7 +153,7 @@ def cut(x: Tensor, parts: dict[int, tuple[int, int, int]]) -> Index | None:
         length = x.type.shape[here]
         if (start, stop, step) == (0, length, 1):
             continue
-        first = "" if start == 0 and step > 0 or step < 0 and start == int(length) - 1 else start  # type: ignore[arg-type]
+        first = "" if step > 0 and start == 0 or step < 0 and start + 1 == length else start
         last = "" if step > 0 and stop == length or stop < 0 else stop
         items[here] = f"{first}:{last}" + (f":{step}" if step != 1 else "")
     while items and items[-1] == ":":
@@ -185,10 +187,11 @@ def slice_(b: Bench, node: Node, inputs: list[Operand]) -> Value:
 
 def nothing(x: Tensor, lengths: dict[int, int]) -> Known:
     """A part without elements: no tensor of the language, but good for joining with others."""
-    shape = [lengths.get(i, d) for i, d in enumerate(x.shape)]
-    if not all(isinstance(d, int) for d in shape):
+    dims = [lengths.get(i, d) for i, d in enumerate(x.shape)]
+    closed = [d for d in dims if isinstance(d, int)]
+    if len(closed) < len(dims):
         raise Unsupported("it makes a tensor without elements")
-    return Known(np.zeros([int(d) for d in shape if isinstance(d, int)], DTYPES[x.dtype].storage))
+    return Known(np.zeros(closed, DTYPES[x.dtype].storage))
 
 
 def _part(start: Dim, end: Dim, step: int, length: Dim) -> tuple[int, int, int] | None:
