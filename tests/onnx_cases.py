@@ -24,7 +24,8 @@ import numpy as np
 from flowc.diagnostic import Sink
 from flowc.driver import Options, plan_of
 from flowc.onnx.errors import OnnxError
-from flowc.onnx.importer import Wishes, translate
+from flowc.onnx.importer import translate
+from flowc.onnx.inputs import Wishes
 from flowc.onnx.read import model_of
 from flowc.onnx.write import Written, write
 from flowc_runtime.executor import Session

@@ -14,7 +14,8 @@ from flowc.diagnostic import Sink
 from flowc.driver import Checked, check
 from flowc.onnx.errors import OnnxError
 from flowc.onnx.export.model import export
-from flowc.onnx.importer import Wishes, translate
+from flowc.onnx.importer import translate
+from flowc.onnx.inputs import Wishes
 from flowc.onnx.read import model_of
 from flowc.onnx.write import write
 from flowc.source import Source

@@ -13,7 +13,8 @@ import pytest
 from command_line import run
 
 from flowc.onnx.errors import OnnxError
-from flowc.onnx.importer import Wishes, translate
+from flowc.onnx.importer import translate
+from flowc.onnx.inputs import Wishes
 from flowc.onnx.read import model_of
 from flowc.onnx.write import Written, write
 

@@ -91,7 +91,7 @@ def import_(
     Needs `pip install 'flowc[onnx]'`.
     """
     from flowc.onnx.files import import_file
-    from flowc.onnx.importer import Wishes
+    from flowc.onnx.inputs import Wishes
 
     text = out or Path(model.name).with_suffix(".flow")
     taken = [p for p in (text, text.with_suffix(".safetensors")) if p.exists()]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from flowc.onnx.desk import Desk, Weights, permuted, word
+from flowc.onnx.desk import Desk, Weights, permuted
 from flowc.onnx.errors import NotKnown, Unsupported
 from flowc.onnx.model import Graph, Node
-from flowc.onnx.text import Expr, call
-from flowc.onnx.values import Known, Order, Tensor, Value, sizes
+from flowc.onnx.text import Expr, Word, call
+from flowc.onnx.values import Known, Order, Tensor, Value
 from flowc_runtime.dims import Dim, Poly
 from flowc_runtime.types import DTYPES
 
@@ -52,20 +52,23 @@ class Bench:
     def tensor(self, value: Operand) -> Tensor:
         """The operand as a tensor of the text, its axes as in ONNX."""
         if isinstance(value, Known):
-            return self._constant(value, value.array, "as it is")
+            return self.constant(value, value.array, "as it is")
         if not isinstance(value, Tensor):
             raise Unsupported("an input is missing")
         return self.in_order(value, None)
+
+    def as_it_lies(self, value: Operand) -> Tensor:
+        """The operand as a tensor of the text, its axes in whatever order they have."""
+        return value if isinstance(value, Tensor) else self.tensor(value)
 
     def in_order(self, x: Tensor, order: Order | None) -> Tensor:
         """The tensor with its axes in an order; moved at most once for all who ask."""
         if x.order == order:
             return x
-        now = x.order or tuple(range(x.rank))
         wanted = order or tuple(range(x.rank))
         key = (x.name, wanted)
         if key not in self._moved:
-            perm = tuple(now.index(axis) for axis in wanted)
+            perm = tuple(x.place(axis) for axis in wanted)
             self._moved[key] = self.desk.bind(x.name, permuted(x, perm), order)
         return self._moved[key]
 
@@ -73,9 +76,6 @@ class Bench:
 
     def constant(self, value: Known, array: np.ndarray, form: str) -> Tensor:
         """A known value in another form (transposed, cut) as a tensor of the text."""
-        return self._constant(value, array, form)
-
-    def _constant(self, value: Known, array: np.ndarray, form: str) -> Tensor:
         if form not in value.variables:
             value.variables[form] = self._written(value.wish, array)
         return value.variables[form]
@@ -92,11 +92,11 @@ class Bench:
         first = array.flat[0]
         if DTYPES[dtype].kind != "float" and (array == first).all():
             shape = [int(d) for d in array.shape]
-            return self.desk.bind(wish or "constant", call("fill", shape, first, word(dtype)))
+            return self.desk.bind(wish or "constant", call("fill", shape, first, Word(dtype)))
         return self.desk.variable(wish, array)
 
     def _open_sizes(self, wish: str, array: np.ndarray) -> Tensor:
-        parts = [call("fill", [1], size, word("i64")) for size in array.flat]
+        parts = [call("fill", [1], size, Word("i64")) for size in array.flat]
         whole = parts[0] if len(parts) == 1 else call("concat", parts)
         if array.ndim != 1:
             whole = call("reshape", whole, list(array.shape))
@@ -115,10 +115,10 @@ class Bench:
 
     def integers(self, value: Operand, what: str) -> list[int]:
         """The same, where open sizes make no sense."""
-        found = self.ints(value, what)
-        if any(isinstance(v, Poly) for v in found):
+        found = [v for v in self.ints(value, what) if not isinstance(v, Poly)]
+        if len(found) < value.array.size:
             raise Unsupported(f"{what} depends on the batch")
-        return [int(v) for v in found]  # type: ignore[arg-type]
+        return found
 
     def scalar(self, value: Operand, what: str) -> Any:
         array = self.array(value, what)
@@ -126,9 +126,6 @@ class Bench:
             raise Unsupported(f"{what} is no single number")
         item = array.reshape(-1)[0]
         return item if isinstance(item, Poly) else item.item() if array.dtype == object else item
-
-    def shape_of(self, value: Operand) -> Known:
-        return Known(sizes(value.shape))
 
     # --- looking ahead ------------------------------------------------------------------------
 

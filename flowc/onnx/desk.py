@@ -17,7 +17,7 @@ from flowc.lower.values import Tensor as Lowered
 from flowc.lower.world import open_world
 from flowc.onnx.errors import OnnxError, Unsupported
 from flowc.onnx.names import Names
-from flowc.onnx.text import Expr, Name, Written, call, renamed, write, write_piped
+from flowc.onnx.text import Expr, Name, call, renamed, write, write_piped
 from flowc.onnx.values import Order, Tensor, dtype_of
 from flowc.source import Source
 from flowc.syntax.parse import parse
@@ -197,11 +197,6 @@ def permuted(x: Tensor, perm: tuple[int, ...]) -> Expr:
     if len(moved) == 2:
         return call("transpose", x.expr, *moved)
     return call("permute", x.expr, list(perm))
-
-
-def word(text: str) -> Any:
-    """A word of the language, such as a dtype, as an argument."""
-    return Written(text)
 
 
 def _no_import(path: Path, sink: Sink, item: Any) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flowc.onnx.model import ONNX_OF, Function, Model, Node
+from flowc.onnx.fold import node_proto
+from flowc.onnx.model import ONNX_OF, Function, Node
 from flowc.onnx.read import Reader
 from flowc.onnx.values import Known, Tensor, Value
 
 
-def definition(node: Node, inputs: Sequence[Value | None], model: Model) -> Function | None:
+def definition(node: Node, inputs: Sequence[Value | None]) -> Function | None:
     """What the operator is made of; None where it is primitive."""
     from onnx import defs
 
@@ -30,22 +31,16 @@ def definition(node: Node, inputs: Sequence[Value | None], model: Model) -> Func
     reader.opsets = {"": node.version}
     nodes = tuple(reader.node(n, i, 0) for i, n in enumerate(proto.node))
     defaults = {n: a.default_value for n, a in schema.attributes.items() if not a.required}
-    plain = {n: reader._attribute(d, 0) for n, d in defaults.items() if d.name}
+    plain = {n: reader.attribute(d, 0) for n, d in defaults.items() if d.name}
     return Function(tuple(proto.input), tuple(proto.output), tuple(proto.attribute), plain, nodes)
 
 
 def _in_context(schema: Any, node: Node, inputs: Sequence[Value | None]) -> Any:
     """The definition for operands of these types; ONNX builds it in C++."""
     import onnx
-    from onnx import helper
 
-    from flowc.onnx.fold import _plain
-
-    proto = helper.make_node(
-        node.op, node.inputs, node.outputs, **{k: _plain(v) for k, v in node.attrs.items()})
     types = [_type(v).SerializeToString() for v in inputs]
-    body = schema.get_context_dependent_function(
-        proto.SerializeToString(), types)
+    body = schema.get_context_dependent_function(node_proto(node).SerializeToString(), types)
     found = onnx.FunctionProto()
     found.ParseFromString(body)
     return found if found.node else None

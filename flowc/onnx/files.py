@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowc.driver import Checked
-from flowc.onnx.importer import Wishes, translate
+from flowc.onnx.importer import translate
+from flowc.onnx.inputs import Wishes
 from flowc.onnx.names import legal
 from flowc.onnx.read import read_model
 from flowc.onnx.write import Written, write

@@ -52,8 +52,7 @@ def _computed(node: Node, arrays: Arrays) -> list[np.ndarray]:
     from onnx.reference import ReferenceEvaluator
 
     try:
-        proto = helper.make_node(
-            node.op, node.inputs, node.outputs, **{k: _plain(v) for k, v in node.attrs.items()})
+        proto = node_proto(node)
         given = {n: a for n, a in zip(node.inputs, arrays, strict=True) if n and a is not None}
         inputs = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), None)
                   for n, a in given.items()]  # fmt: skip
@@ -71,10 +70,13 @@ def _computed(node: Node, arrays: Arrays) -> list[np.ndarray]:
     return [np.asarray(next(made)) if name else np.zeros(0) for name in node.outputs]
 
 
-def _plain(value: Any) -> Any:
-    from onnx import numpy_helper
+def node_proto(node: Node) -> Any:
+    """The node as ONNX's own code takes it."""
+    from onnx import helper, numpy_helper
 
-    return numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+    attrs = {k: numpy_helper.from_array(v) if isinstance(v, np.ndarray) else v
+             for k, v in node.attrs.items()}  # fmt: skip
+    return helper.make_node(node.op, node.inputs, node.outputs, **attrs)
 
 
 def _short(error: Exception) -> str:

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from flowc.onnx import expand, ops
 from flowc.onnx.bench import Bench
 from flowc.onnx.desk import Desk
 from flowc.onnx.errors import NotKnown, OnnxError, Unsupported
 from flowc.onnx.fold import fold, is_foldable
+from flowc.onnx.inputs import Wishes, can_be_given, inputs_of
+from flowc.onnx.liveness import followers, live, mentioned, used
 from flowc.onnx.model import Declared, Function, Graph, Model, Node
 from flowc.onnx.names import RESERVED, legal
 from flowc.onnx.read import bound
 from flowc.onnx.text import Name
 from flowc.onnx.values import LOST, Known, Lost, Tensor, Value, settled
-from flowc_runtime.dims import Dim, symbol
-from flowc_runtime.types import TensorType
 
 MALFORMED = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError,
              ZeroDivisionError)  # fmt: skip
-MAX_GIVEN = 64  # elements of an input that can be fixed
 MAX_TRANSLATED = 100_000  # nodes, each as often as calls and loops come to it
 MAX_DEPTH = 24  # functions in functions, graphs in graphs
-Size = int | str  # a number, or the word `batch`
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What is said about a model from outside: sizes of inputs, and inputs that are fixed."""
-
-    shapes: Mapping[str, tuple[Size, ...]] = field(default_factory=dict)
-    values: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass
@@ -90,7 +77,7 @@ class Importer:
 
     def whole(self, wishes: Wishes) -> Imported:
         graph = self.model.graph
-        values = self._inputs(graph.inputs, wishes)
+        values = self._inputs(wishes)
         inputs = {n: v for n, v in values.items() if isinstance(v, Tensor)}
         self.given = inputs
         results = self.subgraph(graph, values)
@@ -102,36 +89,16 @@ class Importer:
 
     # --- inputs and outputs -------------------------------------------------------------------
 
-    def _inputs(self, declared: Sequence[Declared], wishes: Wishes) -> dict[str, Value]:
-        _check_names(declared, wishes)
+    def _inputs(self, wishes: Wishes) -> dict[str, Value]:
+        graph = self.model.graph
         values: dict[str, Value] = {}
-        open_sizes: list[str] = []
-        batch = _batch_names(declared, wishes)
-        used = set(_live_inputs(self.model.graph))
-        for item in declared:
-            if item.name in wishes.values:
-                values[item.name] = _fixed(item, wishes.values[item.name])
+        for name, found in inputs_of(graph.inputs, used(graph), wishes).items():
+            if isinstance(found, Known):
+                values[name] = found
                 continue
-            if item.name not in used:
-                continue
-            if item.dtype is None:
-                raise OnnxError("onnx-unsupported",
-                                f"the input `{item.name}` is no tensor of a dtype that flowc has")
-            shape = _shape(item, wishes.shapes.get(item.name), batch)
-            if shape is None:
-                open_sizes.append(_said(item))
-                continue
-            if 0 in shape:
-                raise OnnxError("onnx-value", f"the input `{item.name}` has no elements",
-                                help=f"--value {item.name}=", wanted=(item.name,))
-            tensor = self.desk.input(item.name, TensorType(item.dtype, shape))
-            self.sources[tensor.name] = frozenset([item.name])
-            values[item.name] = tensor
-        if open_sizes:
-            raise OnnxError(
-                "onnx-shape", f"sizes of inputs are not known: {'; '.join(open_sizes)}",
-                help="give all of them: --shape input=batch,3,224,224",
-            )
+            tensor = self.desk.input(name, found)
+            self.sources[tensor.name] = frozenset([name])
+            values[name] = tensor
         return values
 
     def _output(self, declared: Declared, value: Value) -> str:
@@ -169,10 +136,10 @@ class Importer:
             raise OnnxError("onnx-limit", f"functions and graphs lie more than {MAX_DEPTH} deep")
         outer = self.scopes, self.bench.followers, self.bench.outputs
         self.scopes = [dict(given)] if closed else [*self.scopes, dict(given)]
-        self.bench.followers = _followers(nodes)
+        self.bench.followers = followers(nodes)
         self.bench.outputs = frozenset(outputs)
         try:
-            for node in _live(nodes, outputs):
+            for node in live(nodes, outputs):
                 self._node(node)
             return [self._value(name) for name in outputs]
         finally:
@@ -240,7 +207,7 @@ class Importer:
 
     def _can_be_given(self, name: str) -> bool:
         sources = self.sources.get(name, frozenset())
-        return bool(sources) and all(_is_small(self.given.get(n)) for n in sources)
+        return bool(sources) and all(can_be_given(self.given.get(n)) for n in sources)
 
     def _not_known(self, node: Node, error: NotKnown) -> None:
         """Small inputs that the value depends on can be fixed; anything else is in the way."""
@@ -290,7 +257,7 @@ class Importer:
         if rule is not None:
             plain = [self.bench.in_order(v, None) if isinstance(v, Tensor) else v for v in inputs]
             return _listed(rule(self.bench, node, list(plain)))
-        function = expand.definition(node, inputs, self.model)
+        function = expand.definition(node, inputs)
         if function is None:
             raise Unsupported("there is no translation")
         return self._call(function, node, inputs)
@@ -315,119 +282,5 @@ def _in_call(inner: Node, outer: Node, attrs: Mapping[str, object],
                 bound(inner.attrs, attrs), inner.version)
 
 
-def _is_small(value: Value | None) -> bool:
-    """Whether an input is of a kind that a flag of the command line could give."""
-    if not isinstance(value, Tensor) or any(not isinstance(d, int) for d in value.shape):
-        return False
-    return value.rank <= 1 and int(value.type.size) <= MAX_GIVEN  # type: ignore[arg-type]
-
-
 def _listed(results: Value | Sequence[Value]) -> list[Value]:
     return [results] if isinstance(results, (Tensor, Known, Lost)) else list(results)
-
-
-# --- which nodes count --------------------------------------------------------------------------
-
-
-def mentioned(node: Node) -> Iterator[str]:
-    """The values that a node reads, in the graphs inside of it too."""
-    yield from (name for name in node.inputs if name)
-    for value in node.attrs.values():
-        if isinstance(value, Graph):
-            yield from (name for inner in value.nodes for name in mentioned(inner))
-            yield from (o.name for o in value.outputs)
-
-
-def _live(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
-    needed = set(outputs)
-    kept: list[Node] = []
-    for node in reversed(nodes):
-        if needed.intersection(node.outputs):
-            needed.update(mentioned(node))
-            kept.append(node)
-    return kept[::-1]
-
-
-def _live_inputs(graph: Graph) -> Iterator[str]:
-    outputs = [o.name for o in graph.outputs]
-    yield from outputs
-    for node in _live(graph.nodes, outputs):
-        yield from mentioned(node)
-
-
-def _followers(nodes: Sequence[Node]) -> dict[str, list[Node]]:
-    found: dict[str, list[Node]] = {}
-    for node in nodes:
-        for name in set(mentioned(node)):
-            found.setdefault(name, []).append(node)
-    return found
-
-
-# --- sizes of inputs ----------------------------------------------------------------------------
-
-
-def _check_names(declared: Sequence[Declared], wishes: Wishes) -> None:
-    known = [item.name for item in declared]
-    for name in (*wishes.shapes, *wishes.values):
-        if name not in known:
-            has = ", ".join(f"`{n}`" for n in known) or "none"
-            raise OnnxError("onnx-shape", f"the model has no input `{name}`; it has {has}")
-
-
-def _batch_names(declared: Sequence[Declared], wishes: Wishes) -> set[str]:
-    """The names of open first sizes: all of them are the batch."""
-    names = {item.shape[0] for item in declared
-             if item.shape and isinstance(item.shape[0], str) and item.name not in wishes.shapes}
-    for item in declared:  # what a wish calls the batch is the batch everywhere
-        wish = wishes.shapes.get(item.name, ())
-        names |= {said for said, given in zip(item.shape or (), wish, strict=False)
-                  if given == "batch" and isinstance(said, str)}
-    return {name for name in names if isinstance(name, str)}
-
-
-def _shape(
-    item: Declared, wish: tuple[Size, ...] | None, batch: set[str]
-) -> tuple[Dim, ...] | None:
-    """The sizes of an input; None where some are open that are not the batch."""
-    if wish is not None:
-        if item.shape is not None and len(wish) != len(item.shape):
-            raise OnnxError("onnx-shape", f"the input `{item.name}` has {len(item.shape)} sizes, "
-                            f"but --shape gives {len(wish)}")
-        for said, given in zip(item.shape or (), wish, strict=False):
-            if isinstance(said, int) and given != said:
-                raise OnnxError("onnx-shape", f"the input `{item.name}` has the size {said} where "
-                                f"--shape gives {given}")
-        return tuple(symbol("batch") if s == "batch" else int(s) for s in wish)
-    if item.shape is None:
-        return None
-    dims: list[Dim] = []
-    for i, size in enumerate(item.shape):
-        if isinstance(size, int):
-            dims.append(size)
-        elif size in batch or i == 0:
-            dims.append(symbol("batch"))
-        else:
-            return None
-    return tuple(dims)
-
-
-def _said(item: Declared) -> str:
-    if item.shape is None:
-        return f"`{item.name}` of no declared shape"
-    return f"`{item.name}` [{', '.join('?' if s is None else str(s) for s in item.shape)}]"
-
-
-def _fixed(item: Declared, value: np.ndarray) -> Known:
-    from flowc_runtime.types import DTYPES
-
-    if item.dtype is not None:
-        value = value.astype(DTYPES[item.dtype].storage)
-    shape = item.shape
-    if shape is not None and len(shape) != value.ndim:
-        sizes = [s for s in shape if isinstance(s, int)]
-        if len(sizes) == len(shape) and math.prod(sizes) == value.size:
-            value = value.reshape(sizes)
-        else:
-            raise OnnxError("onnx-value", f"the input `{item.name}` has {len(shape)} axes, but "
-                            f"--value gives {value.ndim}")
-    return Known(value, item.name)

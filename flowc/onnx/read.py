@@ -93,19 +93,19 @@ class Reader:
         texts = (proto.op_type, proto.domain, proto.name, *proto.input, *proto.output)
         if not all(isinstance(text, str) for text in texts):
             raise self._damaged("a name is no UTF-8")
-        attrs = {a.name: self._attribute(a, depth) for a in proto.attribute}
+        attrs = {a.name: self.attribute(a, depth) for a in proto.attribute}
         domain = "" if proto.domain in CORE else proto.domain
         return Node(proto.op_type, domain, proto.name, index, tuple(proto.input),
                     tuple(proto.output), attrs, self.opsets.get(domain, 1))
 
     def _function(self, proto: Any) -> Function:
         self.opsets = _opsets(proto.opset_import)
-        defaults = {a.name: self._attribute(a, 0) for a in proto.attribute_proto}
+        defaults = {a.name: self.attribute(a, 0) for a in proto.attribute_proto}
         nodes = tuple(self.node(n, i, 0) for i, n in enumerate(proto.node))
         return Function(tuple(proto.input), tuple(proto.output), tuple(proto.attribute), defaults,
                         nodes)
 
-    def _attribute(self, proto: Any, depth: int) -> Any:
+    def attribute(self, proto: Any, depth: int) -> Any:
         if proto.ref_attr_name:
             return AttributeRef(proto.ref_attr_name)
         match proto.type:

@@ -57,18 +57,17 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A piece of text as it stands: an expression of several lines, or a word such as `f32`."""
+class Word:
+    """A word of the language, such as a dtype, as an argument."""
 
     text: str
-    names: tuple[str, ...] = ()  # that it mentions
 
 
-Expr: TypeAlias = "Name | Call | Infix | Prefix | Index | Written"
+Expr: TypeAlias = "Name | Call | Infix | Prefix | Index"
 
 
 def call(function: str, *args: Any, **named: Any) -> Call:
-    """A call; arguments are expressions, numbers, truth values, texts, lists, or Written words."""
+    """A call; arguments are expressions, numbers, truth values, texts, lists, or Words."""
     return Call(function, args, named)
 
 
@@ -95,8 +94,6 @@ def names_of(value: Any) -> Iterator[str]:
     match value:
         case Name(text):
             yield text
-        case Written(names=names):
-            yield from names
         case Call(args=args, named=named):
             for part in (*args, *named.values()):
                 yield from names_of(part)
@@ -115,13 +112,6 @@ def renamed(value: Any, to: Mapping[str, Any]) -> Any:
     match value:
         case Name(text):
             return to.get(text, value)
-        case Written(names=names) if any(n in to for n in names):
-            text = value.text
-            for name in names:
-                if isinstance(to.get(name), Name):
-                    text = _replaced_word(text, name, to[name].text)
-            new = tuple(to[n].text if isinstance(to.get(n), Name) else n for n in names)
-            return Written(text, new)
         case Call():
             named = {k: renamed(v, to) for k, v in value.named.items()}
             return Call(value.function, tuple(renamed(a, to) for a in value.args), named)
@@ -134,12 +124,6 @@ def renamed(value: Any, to: Mapping[str, Any]) -> Any:
         case list():
             return [renamed(item, to) for item in value]
     return value
-
-
-def _replaced_word(text: str, word: str, by: str) -> str:
-    import re
-
-    return re.sub(rf"\b{re.escape(word)}\b", by, text)
 
 
 def number(value: Any) -> str:
@@ -164,9 +148,7 @@ def is_expr(value: Any) -> bool:
 def _written(value: Any) -> tuple[str, int]:
     """The text, and how tightly its outermost sign binds."""
     match value:
-        case Name(text):
-            return text, ATOM
-        case Written(text):
+        case Name(text) | Word(text):
             return text, ATOM
         case Call():
             return _call(value), ATOM

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from flowc.onnx.desk import Bind, Line, Output, Variable
 from flowc.onnx.repeats import Repeat, bound_by, names_in
-from flowc.onnx.text import Call, Expr, Index, Infix, Name, Prefix, Written, renamed
+from flowc.onnx.text import Call, Expr, Index, Infix, Name, Prefix, renamed
 
 LONGEST = 88  # characters of a line after which nothing more is put into it
 RANDOM = ("dropout", "random_uniform", "random_normal")
@@ -57,7 +57,7 @@ def _read(line: Line | Repeat) -> Collection[str]:
 def _can_move(line: Bind) -> bool:
     """Whether a line is but a name for an expression."""
     plain = len(line.names) == 1 and not line.weights
-    return plain and not isinstance(line.value, (Written, Name)) and not _is_random(line.value)
+    return plain and not isinstance(line.value, Name) and not _is_random(line.value)
 
 
 def _is_random(value: Expr) -> bool:
@@ -93,7 +93,7 @@ def _with(line: Line | Repeat, name: str, value: Expr) -> Line | None:
 
     `h = y` at the end of a loop's body stays as it is: others there may still read the old h.
     """
-    if not isinstance(line, (Bind, Output)) or isinstance(line.value, Written):
+    if not isinstance(line, (Bind, Output)):
         return None
     if isinstance(line, Bind) and isinstance(line.value, Name) or _crowded(value, line.value, name):
         return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from flowc.onnx.errors import Unsupported
 from flowc.onnx.text import Name
 from flowc_runtime.dims import Dim, Poly
 from flowc_runtime.types import DTYPES, TensorType
@@ -33,9 +35,16 @@ class Tensor:
     @property
     def shape(self) -> tuple[Dim, ...]:
         """The shape as ONNX sees it."""
-        if self.order is None:
-            return self.type.shape
-        return tuple(self.type.shape[self.order.index(i)] for i in range(self.rank))
+        return tuple(self.type.shape[self.place(axis)] for axis in range(self.rank))
+
+    @property
+    def axes(self) -> Order:
+        """The axis of ONNX at each place of the text."""
+        return self.order or tuple(range(self.rank))
+
+    def place(self, axis: int) -> int:
+        """Where the text has an axis of ONNX."""
+        return axis if self.order is None else self.order.index(axis)
 
     @property
     def rank(self) -> int:
@@ -78,6 +87,35 @@ class Lost:
 
 LOST = Lost()
 Value: TypeAlias = "Tensor | Known | Lost"
+
+
+def order_of(axes: Sequence[int]) -> Order | None:
+    """Axes as the `order` of a Tensor: None where they are as in ONNX."""
+    return None if list(axes) == list(range(len(axes))) else tuple(axes)
+
+
+def order_without(order: Order | None, gone: Collection[int]) -> Order | None:
+    """The order that is left when axes (of ONNX) are taken out."""
+    if order is None:
+        return None
+    left = [a for a in order if a not in gone]
+    return order_of([sorted(left).index(a) for a in left])
+
+
+def axis_last(rank: int, axis: int) -> Order | None:
+    return order_of([*(a for a in range(rank) if a != axis), axis])
+
+
+def channels_last(rank: int) -> Order | None:
+    """The order of images in the text; with no space between, channels are last in ONNX too."""
+    return axis_last(rank, 1) if rank > 2 else None
+
+
+def fixed(size: Dim) -> int:
+    """A size that is plain, and not open. Raises Unsupported."""
+    if isinstance(size, Poly):
+        raise Unsupported("a size that depends on the batch")
+    return size
 
 
 def dtype_of(array: np.ndarray) -> str:

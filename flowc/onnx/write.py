@@ -21,7 +21,7 @@ from flowc_runtime.plan import Variable as PlanVariable
 
 @dataclass(frozen=True)
 class Written:
-    """A text in the one style, its weights by path, and what is wrong to be told as warnings.
+    """A text in the one style, its weights by path, and what the compiler has made of it.
 
     `inputs` and `outputs` map the names of ONNX to those of the text.
     """

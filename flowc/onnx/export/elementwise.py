@@ -126,8 +126,7 @@ def position(op: str) -> Rule:
 
 def _cumsum(w: Writer, node: Node) -> str:
     axis = w.number(node.attrs["axis"], "i64")
-    return w.emit("CumSum", w.operands(node)[0], axis, reverse=int(node.attrs["reverse"]),
-                  exclusive=int(node.attrs.get("exclusive", False)))
+    return w.emit("CumSum", w.operands(node)[0], axis, reverse=int(node.attrs["reverse"]))
 
 
 def _argsort(w: Writer, node: Node) -> str:

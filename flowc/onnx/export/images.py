@@ -7,7 +7,7 @@ from typing import Any
 from flowc.graph.graph import Node
 from flowc.onnx.export.elementwise import Rule
 from flowc.onnx.export.writer import NoTranslation, Writer
-from flowc_runtime.dims import Poly
+from flowc_runtime.dims import Dim, Poly
 
 
 def _first(w: Writer, value: str, rank: int) -> str:
@@ -17,6 +17,12 @@ def _first(w: Writer, value: str, rank: int) -> str:
 
 def _last(w: Writer, value: str, rank: int) -> str:
     return w.emit("Transpose", value, perm=[0, *range(2, rank), 1])
+
+
+def _fixed(size: Dim) -> int:
+    if isinstance(size, Poly):
+        raise NoTranslation("a size that depends on the batch")
+    return size
 
 
 def _pads(padding: Any) -> list[int]:
@@ -47,12 +53,9 @@ def _conv_transpose(w: Writer, node: Node) -> str:
     types, attrs = w.types(node), node.attrs
     extra = []
     for i in range(rank - 2):
-        size, wanted = types[0].shape[1 + i], node.type.shape[1 + i]
-        if isinstance(size, Poly) or isinstance(wanted, Poly):
-            raise NoTranslation("sizes that depend on the batch")
-        window = (int(types[1].shape[i]) - 1) * attrs["dilation"][i] + 1  # type: ignore[arg-type]
-        plain = (size - 1) * attrs["stride"][i] + window - sum(attrs["padding"][i])
-        extra.append(wanted - plain)
+        window = (_fixed(types[1].shape[i]) - 1) * attrs["dilation"][i] + 1
+        size = (_fixed(types[0].shape[1 + i]) - 1) * attrs["stride"][i] + window
+        extra.append(_fixed(node.type.shape[1 + i]) - size + sum(attrs["padding"][i]))
     made = w.emit("ConvTranspose", _first(w, g, rank), _kernel(w, kernel, rank),
                   group=attrs["groups"], output_padding=extra, **_settings(node))
     return _last(w, made, rank)
@@ -83,7 +86,7 @@ def _avg_pool(w: Writer, node: Node) -> str:
 
 def _resize(w: Writer, node: Node) -> str:
     attrs, rank = node.attrs, node.type.rank
-    old = [int(d) for d in w.types(node)[0].shape[1:-1]]  # type: ignore[arg-type]
+    old = [_fixed(d) for d in w.types(node)[0].shape[1:-1]]
     new = list(attrs["sizes"])
     settings = {"mode": "linear"} if attrs["method"] == "linear" else {
         "mode": "nearest", "nearest_mode": attrs["method"]}

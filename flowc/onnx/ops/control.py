@@ -10,7 +10,7 @@ import numpy as np
 from flowc.onnx.bench import Bench, Operand, Translate
 from flowc.onnx.errors import NotKnown, OnnxError, Unsupported
 from flowc.onnx.model import Graph, Node
-from flowc.onnx.text import call
+from flowc.onnx.text import Index, call
 from flowc.onnx.values import Known, Lost, Tensor, Value
 
 MAX_ROUNDS = 512  # of a loop that is unrolled
@@ -86,9 +86,6 @@ def scan(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
     body: Graph = node.attrs["body"]
     count = node.attrs["num_scan_inputs"]
     if node.version < 9:
-        if inputs[0] is not None:
-            raise Unsupported("sequences of several lengths")
-        inputs = inputs[1:]
         raise Unsupported("the form of opset 8, which walks inside of a batch")
     states, sequences = list(inputs[: len(inputs) - count]), inputs[len(inputs) - count:]
     axes = node.attrs.get("scan_input_axes", [0] * count)
@@ -116,8 +113,6 @@ def scan(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
 
 
 def _element(b: Bench, node: Node, x: Any, axis: int, place: int) -> Value:
-    from flowc.onnx.text import Index
-
     if isinstance(x, Known):
         return Known(np.take(x.array, place, axis))
     plain: Tensor = b.tensor(x)

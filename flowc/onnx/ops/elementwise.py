@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import DTYPE_OF, Node
-from flowc.onnx.text import Expr, Infix, Prefix, call, is_expr
+from flowc.onnx.text import Expr, Infix, Prefix, Word, call, is_expr
 from flowc.onnx.values import Known, Order, Tensor, Value
 from flowc_runtime.dims import Poly
 from flowc_runtime.types import DTYPES
@@ -68,10 +68,6 @@ def literal(value: Known) -> Any:
     return item.item() if value.array.dtype.kind in "iub" else None
 
 
-def settle(b: Bench, node: Node, value: Expr, order: Order | None) -> Tensor:
-    return b.bind(node, value, order=order)
-
-
 # --- one operand ------------------------------------------------------------------------------
 
 
@@ -79,7 +75,7 @@ def unary(build: Build) -> Translate:
     """`build` is given the operand, then the attributes of the node."""
 
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-        x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+        x = b.as_it_lies(inputs[0])
         return b.bind(node, build(x, node.attrs), order=x.order)
 
     return translate
@@ -159,7 +155,7 @@ def _is_inf(x: Tensor, attrs: Any) -> Expr:
     if attrs.get("detect_negative", 1):
         sign.append(Infix("<", x.expr, -3.4028235e38))
     if not sign:
-        return call("fill", list(x.type.shape), False, word("bool"))
+        return call("fill", list(x.type.shape), False, Word("bool"))
     return sign[0]
 
 
@@ -189,7 +185,7 @@ UNARY: dict[str, Translate] = {
 def infix(op: str) -> Translate:
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         (left, right), order = aligned(b, inputs)
-        return settle(b, node, Infix(op, left, right), order)
+        return b.bind(node, Infix(op, left, right), order=order)
 
     return translate
 
@@ -197,7 +193,7 @@ def infix(op: str) -> Translate:
 def named_pair(function: str) -> Translate:
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         (left, right), order = aligned(b, inputs)
-        return settle(b, node, call(function, left, right), order)
+        return b.bind(node, call(function, left, right), order=order)
 
     return translate
 
@@ -210,39 +206,40 @@ def divide(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Whole numbers are divided towards zero; the language's own `//` goes down."""
     (left, right), order = aligned(b, inputs)
     if _is_float(inputs[0]):
-        return settle(b, node, Infix("/", left, right), order)
+        return b.bind(node, Infix("/", left, right), order=order)
     size = Infix("//", call("abs", left), call("abs", right))
-    return settle(b, node, _times(_times(call("sign", left), call("sign", right)), size), order)
+    sign = _times(call("sign", left), call("sign", right))
+    return b.bind(node, _times(sign, size), order=order)
 
 
 def modulo(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     (left, right), order = aligned(b, inputs)
     if not node.attrs.get("fmod", 0):
-        return settle(b, node, Infix("%", left, right), order)
+        return b.bind(node, Infix("%", left, right), order=order)
     rest = Infix("%", call("abs", left), call("abs", right))
-    return settle(b, node, _times(call("sign", left), rest), order)
+    return b.bind(node, _times(call("sign", left), rest), order=order)
 
 
 def power(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     base, exponent = inputs
     if isinstance(exponent, Known):
-        value = literal(exponent)
-        if value == 2 and isinstance(base, Tensor) and exponent.rank <= base.rank:
-            return settle(b, node, call("square", base.expr), base.order)
+        squared = literal(exponent) == 2 and exponent.rank <= base.rank
+        if squared and isinstance(base, Tensor):
+            return b.bind(node, call("square", base.expr), order=base.order)
         if _is_float(base) and not _is_float(exponent):
             exponent = Known(exponent.array.astype(np.float32), exponent.wish)
     (left, right), order = aligned(b, [base, exponent])
     if base.dtype == exponent.dtype and _is_float(base):
-        return settle(b, node, Infix("^", left, right), order)
-    both = [v if isinstance(v, float) or e.dtype == "f32" else call("cast", v, word("f32"))
+        return b.bind(node, Infix("^", left, right), order=order)
+    both = [v if isinstance(v, float) or e.dtype == "f32" else call("cast", v, Word("f32"))
             for v, e in ((left, base), (right, exponent))]  # fmt: skip
-    value = Infix("^", *both)
-    return settle(
-        b, node, value if base.dtype == "f32" else call("cast", value, word(base.dtype)), order)
+    made: Expr = Infix("^", *both)
+    made = made if base.dtype == "f32" else call("cast", made, Word(base.dtype))
+    return b.bind(node, made, order=order)
 
 
 def clip(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     bounds = [*inputs[1:], None, None][:2]
     for i, name in enumerate(("min", "max")):
         if name in node.attrs:
@@ -270,12 +267,12 @@ def _bound(b: Bench, bound: Operand) -> Any:
 
 
 def cast_to(b: Bench, node: Node, x: Operand, dtype: str) -> Tensor:
-    tensor: Tensor = x if isinstance(x, Tensor) else b.tensor(x)
+    tensor = b.as_it_lies(x)
     if tensor.dtype == dtype:
         return tensor
     if dtype == "bool":
         return b.bind(node, Infix("!=", tensor.expr, 0), order=tensor.order)
-    return b.bind(node, call("cast", tensor.expr, word(dtype)), order=tensor.order)
+    return b.bind(node, call("cast", tensor.expr, Word(dtype)), order=tensor.order)
 
 
 def cast(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -295,32 +292,26 @@ def cast_like(b: Bench, node: Node, inputs: list[Operand]) -> Value:
 def where(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     (condition, yes, no), order = aligned(b, inputs)
     if not any(isinstance(v, Tensor) for v in inputs[1:]):
-        yes = yes if is_expr(yes) else call("fill", [], yes, word(inputs[1].dtype))
-    return settle(b, node, call("where", condition, yes, no), order)
+        yes = yes if is_expr(yes) else call("fill", [], yes, Word(inputs[1].dtype))
+    return b.bind(node, call("where", condition, yes, no), order=order)
 
 
 def chained(combine: Callable[[Any, Any], Expr]) -> Translate:
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         exprs, order = aligned(b, inputs)
-        total = exprs[0]
-        for expr in exprs[1:]:
-            total = combine(total, expr)
-        return settle(b, node, total, order)
+        return b.bind(node, reduce(combine, exprs), order=order)
 
     return translate
 
 
 def mean(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     exprs, order = aligned(b, inputs)
-    total = exprs[0]
-    for expr in exprs[1:]:
-        total = _plus(total, expr)
-    return settle(b, node, Infix("/", total, len(exprs)), order)
+    return b.bind(node, Infix("/", reduce(_plus, exprs), len(exprs)), order=order)
 
 
 def prelu(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     (x, slope), order = aligned(b, inputs)
-    return settle(b, node, call("where", Infix("<", x, 0), _times(x, slope), x), order)
+    return b.bind(node, call("where", Infix("<", x, 0), _times(x, slope), x), order=order)
 
 
 def bit_shift(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -335,14 +326,14 @@ def bit_shift(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     held = call("clip", by, 0, bits - 1)
     first = b.desk.bind(f"{b.wish(node)}_half", Infix("//", held, 2))
     sign = "*" if node.attrs.get("direction") == "LEFT" else "//"
-    moved: Expr = call("cast", value, word("i64"))
+    moved: Expr = call("cast", value, Word("i64"))
     for part in (first.expr, Infix("-", held, first.expr)):
         moved = Infix(sign, moved, call("lookup", powers.expr, part))
-    made = moved if dtype == "i64" else call("cast", moved, word(dtype))
+    made = moved if dtype == "i64" else call("cast", moved, Word(dtype))
     inside = Infix("and", Infix(">=", by, 0), Infix("<", by, bits))
-    left = call("fill", [], 0, word(dtype))
+    left = call("fill", [], 0, Word(dtype))
     rest: Expr = left if sign == "*" else call("where", Infix("<", value, 0), -1, left)
-    return settle(b, node, call("where", inside, made, rest), order)
+    return b.bind(node, call("where", inside, made, rest), order=order)
 
 
 IN_ANY_ORDER: dict[str, Translate] = {

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import permuted, word
+from flowc.onnx.desk import permuted
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.shapes import cut
-from flowc.onnx.text import Expr, Index, Infix, call
+from flowc.onnx.text import Expr, Index, Infix, Word, call
 from flowc.onnx.values import Known, Tensor, Value
 from flowc_runtime.dims import Poly
 
@@ -80,13 +80,13 @@ def one_hot(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     kind = index.dtype
     place: Expr = index.expr
     place = call("where", Infix("<", place, 0), Infix("+", place, depth), place)
-    classes: Expr = call("iota", depth, word(kind))
+    classes: Expr = call("iota", depth, Word(kind))
     if axis != index.rank:
         classes = call("reshape", classes, [depth, *[1] * (index.rank - axis)])
     same = Infix("==", call("expand", place, axis if axis != index.rank else -1), classes)
     if isinstance(values, Known):
         off, on = values.array.reshape(-1)
-        on_expr: Any = call("fill", [], on, word(values.dtype))
+        on_expr: Any = call("fill", [], on, Word(values.dtype))
         return b.bind(node, call("where", same, on_expr, off))
     pair = b.tensor(values).expr
     return b.bind(node, call("where", same, Index(pair, "1"), Index(pair, "0")))

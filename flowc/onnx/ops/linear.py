@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,19 +36,20 @@ def is_weight(b: Bench, node: Node, index: int, value: Operand) -> bool:
 def matmul(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     x, weight = inputs
     if isinstance(x, Tensor) and is_weight(b, node, 1, weight) and weight.rank == 2 and x.rank > 1:
-        bias = _bias_after(b, node, weight.array.shape[1])
+        width = weight.shape[1]
+        bias = bias_after(b, node, lambda shape: shape == (width,))
         return _dense(b, node, x, weight, weight.array, bias)
     return b.bind(node, Infix("@", b.tensor(x).expr, b.tensor(weight).expr))
 
 
-def _bias_after(b: Bench, node: Node, width: int) -> Known | None:
-    """A bias that the next node adds, which is then done."""
+def bias_after(b: Bench, node: Node, fits: Callable[[tuple[int, ...]], bool]) -> Known | None:
+    """A bias that the next node adds, which is then done; `fits` says which shapes can be one."""
     adding = b.only_follower(node.outputs[0], "Add")
     if adding is None:
         return None
     other = next(n for n in adding.inputs if n != node.outputs[0])
     value = b.constant_named(other)
-    if value is None or value.shape != (width,) or len(b.followers.get(other, [])) != 1:
+    if value is None or not fits(value.shape) or len(b.followers.get(other, [])) != 1:
         return None
     b.absorb(adding)
     return value

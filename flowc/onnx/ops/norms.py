@@ -11,17 +11,13 @@ from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.linear import is_weight, layer_wish
 from flowc.onnx.text import Expr, Infix, call
-from flowc.onnx.values import Order, Tensor
+from flowc.onnx.values import Tensor, axis_last, channels_last
 from flowc_runtime.dims import product
-
-
-def channels_last(rank: int) -> Order | None:
-    return (0, *range(2, rank), 1) if rank > 2 else None
 
 
 def batch_norm(b: Bench, node: Node, inputs: list[Operand]) -> list[Tensor]:
     """The library's layer where the moments are constants; its formula where they are tensors."""
-    x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     if node.attrs.get("training_mode", 0):
         return _in_training(b, node, x, inputs)
     if len([n for n in node.outputs if n and b.followers.get(n)]) > 1:
@@ -96,7 +92,7 @@ def layer_norm(b: Bench, node: Node, inputs: list[Operand]) -> list[Tensor]:
 
 def instance_norm(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Each channel of each example over its own space."""
-    x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     x = b.in_order(x, channels_last(x.rank))
     axes = list(range(1, x.rank - 1))
     mean, var = b.desk.bind_all([f"{b.wish(node)}_mean", f"{b.wish(node)}_variance"],
@@ -111,7 +107,7 @@ def softmax(function: str) -> Translate:
     """Along one axis; until opset 13 over all axes from one on, as one."""
 
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-        x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+        x = b.as_it_lies(inputs[0])
         old = node.version < 13
         axis = node.attrs.get("axis", 1 if old else -1) % x.rank
         if old and axis != x.rank - 1:
@@ -119,7 +115,7 @@ def softmax(function: str) -> Translate:
             rows = [product(plain.shape[:axis]), product(plain.shape[axis:])]
             flat = call(function, call("reshape", plain.expr, rows))
             return b.bind(node, call("reshape", flat, list(plain.shape)))
-        here = (x.order or tuple(range(x.rank))).index(axis)
+        here = x.place(axis)
         over = {} if here == x.rank - 1 else {"over": here}
         return b.bind(node, call(function, x.expr, **over), order=x.order)
 
@@ -132,16 +128,14 @@ def hardmax(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     axis = node.attrs.get("axis", 1 if node.version < 13 else -1) % x.rank
     if node.version < 13 and axis != x.rank - 1:
         raise Unsupported("over several axes as one")
-    order: Order | None = tuple([*(a for a in range(x.rank) if a != axis), axis])
-    order = None if order == tuple(range(x.rank)) else order
-    x = b.in_order(x, order)
-    return b.bind(node, call("one_hot", call("argmax", x.expr), x.type.shape[-1]), order=order)
+    x = b.in_order(x, axis_last(x.rank, axis))
+    return b.bind(node, call("one_hot", call("argmax", x.expr), x.type.shape[-1]), order=x.order)
 
 
 def lp_norm(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     axis = node.attrs.get("axis", -1) % x.rank
-    here = axis if x.order is None else x.order.index(axis)
+    here = x.place(axis)
     size: Expr
     if node.attrs.get("p", 2) == 1:
         size = call("sum", call("abs", x.expr), over=here, keep=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import DTYPE_OF, Node
-from flowc.onnx.text import Expr, Infix, call
+from flowc.onnx.text import Expr, Infix, Word, call
 from flowc.onnx.values import Known, Tensor, Value
 
 
@@ -48,7 +47,7 @@ def random(uniform: bool, like: bool) -> Translate:
         if dtype is None:
             raise Unsupported("of a dtype that flowc has not")
         function = "random_uniform" if uniform else "random_normal"
-        return b.bind(node, _scaled(node, call(function, shape, word(dtype)), uniform))
+        return b.bind(node, _scaled(node, call(function, shape, Word(dtype)), uniform))
 
     return translate
 

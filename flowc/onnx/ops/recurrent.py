@@ -9,7 +9,7 @@ import numpy as np
 from flowc.onnx.bench import Bench, Operand, Translate
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
-from flowc.onnx.text import Expr, Index, call
+from flowc.onnx.text import Expr, Index, Infix, call
 from flowc.onnx.values import Known, Tensor
 
 ACTIVATIONS = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Relu": "relu", "Softsign": "softsign",
@@ -174,8 +174,6 @@ def _biases(b: Bench, node: Node, bias: Operand, d: int, size: int) -> list[Expr
             return [b.constant(bias, first, f"input {d}").expr,
                     b.constant(bias, second, f"hidden {d}").expr]
         return [b.constant(bias, first + second, f"sum {d}").expr]
-    from flowc.onnx.text import Infix
-
     first_, second_ = (Index(bias.expr, f"{d}, {part}") for part in (f":{size}", f"{size}:"))
     return [first_, second_] if apart else [Infix("+", first_, second_)]
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
-from flowc.onnx.text import Expr, Infix, call
-from flowc.onnx.values import Order, Tensor
+from flowc.onnx.text import Expr, Index, Infix, Word, call
+from flowc.onnx.values import Tensor, order_without
 from flowc_runtime.dims import Poly
 
 Reduce = Callable[[Expr, Any, bool], Expr]  # x, the axes in the text, whether they are kept
@@ -42,27 +41,17 @@ def axes_of(b: Bench, node: Node, inputs: list[Operand], rank: int) -> list[int]
     return sorted({a % rank for a in given})
 
 
-def after(order: Order | None, axes: list[int]) -> Order | None:
-    """The order that is left when axes (of ONNX) are taken out."""
-    if order is None:
-        return None
-    left = [a for a in order if a not in axes]
-    rank_of = {a: i for i, a in enumerate(sorted(left))}
-    found = tuple(rank_of[a] for a in left)
-    return None if found == tuple(range(len(found))) else found
-
-
 def reduction(build: Reduce, before: Callable[[Expr], Expr] | None = None) -> Translate:
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-        x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+        x = b.as_it_lies(inputs[0])
         axes = axes_of(b, node, inputs, x.rank)
         expr: Expr = before(x.expr) if before else x.expr
         if axes is None or x.rank == 0:
             return x if expr == x.expr and build is not LOG_SUM else b.bind(
                 node, call("log", expr) if build is LOG_SUM else expr, order=x.order)
         keep = bool(node.attrs.get("keepdims", 1))
-        here = axes if x.order is None else [x.order.index(a) for a in axes]
-        order = x.order if keep else after(x.order, axes)
+        here = [x.place(a) for a in axes]
+        order = x.order if keep else order_without(x.order, axes)
         return b.bind(node, build(expr, over(here, x.rank), keep), order=order)
 
     return translate
@@ -81,11 +70,11 @@ def _root_of_sum(x: Expr, axes: Any, keep: bool) -> Expr:
 
 def _log_sum_exp(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """With the largest taken out first, so that nothing overflows."""
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     axes = axes_of(b, node, inputs, x.rank)
     if axes is None or x.rank == 0:
         return x
-    here = over(axes if x.order is None else [x.order.index(a) for a in axes], x.rank)
+    here = over([x.place(a) for a in axes], x.rank)
     keep = bool(node.attrs.get("keepdims", 1))
     top = b.bind(node, call("max", x.expr, over=here, keep=True), order=x.order,
                  wish=f"{b.wish(node)}_top")
@@ -117,23 +106,21 @@ def position(function: str) -> Translate:
     """The first position of an extreme, or the last where the node asks for that."""
 
     def translate(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-        x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+        x = b.as_it_lies(inputs[0])
         axis = node.attrs.get("axis", 0) % x.rank
-        here = axis if x.order is None else x.order.index(axis)
+        here = x.place(axis)
         size = x.type.shape[here]
         last = bool(node.attrs.get("select_last_index", 0))
         items = ", ".join([":"] * here + ["::-1"])
-        from flowc.onnx.text import Index
-
         source = Index(x.expr, items) if last else x.expr
         if last and isinstance(size, Poly):
             raise Unsupported("it looks for the last place along an open size")
-        found: Expr = call("cast", call(function, source, axis=_axis(here, x.rank)), word("i64"))
+        found: Expr = call("cast", call(function, source, axis=_axis(here, x.rank)), Word("i64"))
         if last:
             found = Infix("-", size - 1, found)
         if node.attrs.get("keepdims", 1):
             return b.bind(node, call("expand", found, _axis(here, x.rank)), order=x.order)
-        return b.bind(node, found, order=after(x.order, [axis]))
+        return b.bind(node, found, order=order_without(x.order, [axis]))
 
     return translate
 
@@ -143,9 +130,9 @@ def _axis(axis: int, rank: int) -> int:
 
 
 def _running_sum(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     axis = b.integers(inputs[1], "the axis")[0] % x.rank
-    here = axis if x.order is None else x.order.index(axis)
+    here = x.place(axis)
     backwards = bool(node.attrs.get("reverse", 0))
     settings = {"reverse": True} if backwards else {}
     if node.attrs.get("exclusive", 0):

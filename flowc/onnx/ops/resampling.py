@@ -12,7 +12,7 @@ from flowc.onnx.bench import Bench, Operand
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.text import Expr, Infix, call
-from flowc.onnx.values import Known, Order, Tensor
+from flowc.onnx.values import Known, Tensor, fixed, order_of
 
 ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "round_prefer_floor": lambda p: np.ceil(p - 0.5),
@@ -24,15 +24,15 @@ ROUNDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 def resize(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Nearest, linear and cubic, by any of ONNX's rules for where an element lies."""
-    x: Tensor = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     if any(not isinstance(d, int) for d in x.shape[1:]):
         raise Unsupported("sizes that are not known")
     lengths, scales = _target(b, node, inputs, x)
     crops = _crops(b, node, inputs, x)
     for axis, (length, scale) in enumerate(zip(lengths, scales, strict=True)):
         if length is not None or axis in crops:
-            same = int(x.shape[axis]) if length is None else length  # type: ignore[arg-type]
-            x = _along(b, node, x, axis, same, scale, crops.get(axis))
+            length = fixed(x.shape[axis]) if length is None else length
+            x = _along(b, node, x, axis, length, scale, crops.get(axis))
     return x
 
 
@@ -62,11 +62,11 @@ def _target(
         for axis, size in zip(axes, sizes, strict=True):
             if size != x.shape[axis]:
                 lengths[axis] = size
-                scales[axis] = ratio if ratio else size / int(x.shape[axis])
+                scales[axis] = ratio if ratio else size / fixed(x.shape[axis])
         return lengths, scales
     for axis, scale in zip(axes, given, strict=True):
         if scale != 1:
-            lengths[axis] = int(math.floor(int(x.shape[axis]) * scale))
+            lengths[axis] = math.floor(fixed(x.shape[axis]) * scale)
             scales[axis] = float(scale)
     return lengths, scales
 
@@ -96,7 +96,7 @@ def _along(
     crop: tuple[float, float] | None,
 ) -> Tensor:
     """One axis, moved to where the work is plain: the front for rows, the end for a product."""
-    size = int(x.shape[axis])  # type: ignore[arg-type]
+    size = fixed(x.shape[axis])
     mode = node.attrs.get("mode", "nearest")
     where = places(node, size, length, scale) if crop is None else _cropped(size, length, crop)
     outside = (where < 0) | (where > size - 1) if crop else np.zeros(length, bool)
@@ -104,9 +104,7 @@ def _along(
         return _nearest(b, node, x, axis, length, where)
     matrix = weights(node, size, length, scale, where)
     matrix[outside] = 0
-    others = [a for a in (x.order or tuple(range(x.rank))) if a != axis]
-    order: Order = (*others, axis)
-    moved = b.in_order(x, None if order == tuple(range(x.rank)) else order)
+    moved = b.in_order(x, order_of([*(a for a in x.axes if a != axis), axis]))
     product: Expr = Infix("@", moved.expr, _fixed(b, node, matrix.T).expr)
     value = node.attrs.get("extrapolation_value", 0.0)
     if outside.any() and value:
@@ -132,19 +130,17 @@ def _nearest(
     b: Bench, node: Node, x: Tensor, axis: int, length: int, where: np.ndarray
 ) -> Tensor:
     rule = node.attrs.get("nearest_mode", "round_prefer_floor" if node.version >= 11 else "floor")
-    size = int(x.shape[axis])  # type: ignore[arg-type]
+    size = fixed(x.shape[axis])
     rows = np.clip(ROUNDINGS[rule](where), 0, size - 1).astype(np.int32)
     factor = length // size
-    now = x.order or tuple(range(x.rank))
-    here = now.index(axis)
+    here = x.place(axis)
     if factor * size == length and (rows == np.arange(length) // factor).all():
         shape = list(x.type.shape)
         spread = call("broadcast", call("expand", x.expr, here + 1),
                       [*shape[: here + 1], factor, *shape[here + 1 :]])
         return b.bind(node, call("reshape", spread, [*shape[:here], length, *shape[here + 1 :]]),
                       order=x.order)
-    order: Order = (axis, *(a for a in now if a != axis))
-    moved = b.in_order(x, None if order == tuple(range(x.rank)) else order)
+    moved = b.in_order(x, order_of([axis, *(a for a in x.axes if a != axis)]))
     index = b.desk.variable(f"{b.wish(node)}_rows", rows, learns=False)
     return b.bind(node, call("lookup", moved.expr, index.expr), order=moved.order)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial, reduce
 from itertools import product
 from typing import Any
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
 from flowc.onnx.ops.images import as_image
-from flowc.onnx.text import Expr, Index, Infix, call
-from flowc.onnx.values import Tensor
+from flowc.onnx.text import Expr, Index, Infix, Word, call
+from flowc.onnx.values import Tensor, fixed
 
 Tap = tuple[Expr, Expr]  # the index along an axis, and its weight
 
@@ -19,10 +20,9 @@ Tap = tuple[Expr, Expr]  # the index along an axis, and its weight
 def grid_sample(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Sums over the corners around each place; each corner is looked up in the flattened image."""
     x, grid = as_image(b, inputs[0]), b.tensor(inputs[1])
-    sizes = [d for d in x.type.shape if isinstance(d, int)]
-    if len(sizes) != x.rank or grid.rank != x.rank:
-        raise Unsupported("sizes that are not known")
-    count, *space, channels = sizes
+    if grid.rank != x.rank:
+        raise Unsupported(f"a grid of {grid.rank} axes for an image of {x.rank}")
+    count, *space, channels = (fixed(d) for d in x.type.shape)
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(
         node.attrs.get("mode", "linear"), node.attrs.get("mode", "linear"))
     wish = b.wish(node)
@@ -30,31 +30,21 @@ def grid_sample(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
             for i, size in enumerate(space)]
     shape = list(grid.type.shape[:-1])
     # where the image of each example begins in the flattened table
-    first = Infix("*", call("iota", count), _times(space))
+    first = Infix("*", call("iota", count), math.prod(space))
     base = b.desk.bind(f"{wish}_first", call("reshape", first, [count, *[1] * len(space)]))
-    table = b.desk.bind(f"{wish}_table", call("reshape", x.expr, [_times(sizes[:-1]), channels]))
-    total: Expr | None = None
+    rows = count * math.prod(space)
+    table = b.desk.bind(f"{wish}_table", call("reshape", x.expr, [rows, channels]))
+    parts: list[Expr] = []
     for corner in product(*axes):
         place: Expr = base.expr
-        weight: Expr | None = None
-        for i, (index, share) in enumerate(corner):
-            step = _times(space[i + 1 :])
+        for i, (index, _) in enumerate(corner):
+            step = math.prod(space[i + 1 :])
             place = Infix("+", place, index if step == 1 else Infix("*", index, step))
-            weight = share if weight is None else Infix("*", weight, share)
-        assert weight is not None
+        weight = reduce(partial(Infix, "*"), (share for _, share in corner))
         factor = call("reshape", weight, [*shape, 1])
-        part = b.desk.bind(
-            f"{wish}_corner", Infix("*", call("lookup", table.expr, place), factor))
-        total = part.expr if total is None else Infix("+", total, part.expr)
-    assert total is not None
-    return b.bind(node, total, order=x.order)
-
-
-def _times(sizes: list[int]) -> int:
-    total = 1
-    for size in sizes:
-        total *= size
-    return total
+        part = Infix("*", call("lookup", table.expr, place), factor)
+        parts.append(b.desk.bind(f"{wish}_corner", part).expr)
+    return b.bind(node, reduce(partial(Infix, "+"), parts), order=x.order)
 
 
 def _taps(
@@ -108,11 +98,11 @@ def _tap(
         inside: Expr = call("clip", index.expr, 0.0, float(size - 1))
         weight: Expr = share if not isinstance(share, float) else call(
             "fill", list(low.type.shape), share)
-        return b.desk.bind(f"{wish}_at", call("cast", inside, word("i32"))).expr, weight
+        return b.desk.bind(f"{wish}_at", call("cast", inside, Word("i32"))).expr, weight
     inside = call("clip", index.expr, 0.0, float(size - 1))
     known = b.desk.bind(f"{wish}_in", Infix("==", inside, index.expr))
     weight = call("where", known.expr, share, call("fill", list(low.type.shape), 0.0))
-    return b.desk.bind(f"{wish}_at", call("cast", inside, word("i32"))).expr, weight
+    return b.desk.bind(f"{wish}_at", call("cast", inside, Word("i32"))).expr, weight
 
 
 def _kept_inside(

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import Node
+from flowc.onnx.ops.images import steps_of
 from flowc.onnx.ops.indices import from_front
-from flowc.onnx.text import Expr, Infix, call
-from flowc.onnx.values import Known, Order, Tensor, Value
+from flowc.onnx.text import Expr, Infix, Word, call
+from flowc.onnx.values import Known, Tensor, Value, axis_last, fixed
 from flowc_runtime.types import DTYPES
-
-
-def last(rank: int, axis: int) -> Order | None:
-    """The order with one axis at the end; None where it is there already."""
-    order = (*(a for a in range(rank) if a != axis), axis)
-    return None if order == tuple(range(rank)) else order
 
 
 def neutral(dtype: str, reduction: str) -> Any:
@@ -42,36 +37,35 @@ def scatter_elements(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     axis = node.attrs.get("axis", 0) % data.rank
     size = data.shape[axis]
     reduction = node.attrs.get("reduction", "none")
-    order = last(data.rank, axis)
+    order = axis_last(data.rank, axis)
     places = b.in_order(from_front(b, index, size), order)
     table, new = b.in_order(data, order), b.in_order(updates, order)
-    if any(not isinstance(d, int) for d in table.type.shape):
-        raise Unsupported("sizes that depend on the batch")
+    sizes = [fixed(d) for d in table.type.shape]
     wish = b.wish(node)
     changed: Expr
     if reduction in COMBINE:
-        columns = call("expand", call("iota", size, word(places.dtype)), -1)
+        columns = call("expand", call("iota", size, Word(places.dtype)), -1)
         hit = Infix("==", call("expand", places.expr, -2), columns)
         kept = call("where", hit, call("expand", new.expr, -2), neutral(data.dtype, reduction))
         joined = call(COMBINE[reduction], kept, over=-1)
         made = b.desk.bind(f"{wish}_changes", joined)
-        fitted = _fitted(made, table, neutral(data.dtype, reduction))
+        fitted = _fitted(made, sizes, neutral(data.dtype, reduction))
         changed = _joined(reduction, table.expr, fitted)
         return b.bind(node, changed, order=order)
     sums = b.desk.bind(
         f"{wish}_changes", call("scatter_add_along", places.expr, new.expr, size))
-    fitted = _fitted(sums, table, 0)
+    fitted = _fitted(sums, sizes, 0)
     if reduction == "add":
         return b.bind(node, Infix("+", table.expr, fitted), order=order)
     ones = call("fill", list(new.type.shape), 1.0)
     hits = b.desk.bind(f"{wish}_hits", call("scatter_add_along", places.expr, ones, size))
-    chosen = Infix(">", _fitted(hits, table, 0), 0)
+    chosen = Infix(">", _fitted(hits, sizes, 0), 0)
     return b.bind(node, call("where", chosen, fitted, table.expr), order=order)
 
 
-def _fitted(x: Tensor, table: Tensor, value: Any) -> Expr:
+def _fitted(x: Tensor, sizes: list[int], value: Any) -> Expr:
     """Padded to the table's sizes, where the updates covered only the beginning of an axis."""
-    after = [int(t) - int(d) for t, d in zip(table.type.shape, x.type.shape, strict=True)]  # type: ignore[arg-type]
+    after = [size - fixed(d) for size, d in zip(sizes, x.type.shape, strict=True)]
     if min(after) < 0:
         raise Unsupported("the updates are larger than the data")
     return x.expr if not any(after) else call("pad", x.expr, [0] * x.rank, after, float(value))
@@ -82,22 +76,20 @@ def _joined(reduction: str, a: Expr, c: Expr) -> Expr:
 
 
 def _flat_places(
-    b: Bench, node: Node, index: Operand, shape: tuple[Any, ...], batches: int
+    b: Bench, node: Node, index: Operand, data: Tensor, batches: int
 ) -> tuple[Tensor, int, list[int]]:
     """Several indices as one into the flattened leading axes; their count, and the rest."""
-    if any(not isinstance(d, int) for d in (*shape, *index.shape)):
-        raise Unsupported("sizes that depend on the batch")
-    depth = int(index.shape[-1])
-    sizes = [int(d) for d in shape[batches: batches + depth]]
-    strides = [int(np.prod(sizes[i + 1:])) for i in range(depth)]
-    rows = int(np.prod([int(d) for d in shape[: batches + depth]]))
+    shape = [fixed(d) for d in data.shape]
+    *lead, depth = (fixed(d) for d in index.shape)
+    sizes, rest = shape[batches: batches + depth], shape[batches + depth:]
+    strides = [math.prod(sizes[i + 1:]) for i in range(depth)]
+    rows = math.prod(shape[: batches + depth])
     if isinstance(index, Known):
         array = np.where(index.array < 0, index.array + np.array(sizes), index.array)
         flat = (array * np.array(strides)).sum(-1)
         flat = flat + _offsets(flat.shape, batches, rows)
         form = f"flat in {sizes}, {rows} rows, {batches} batch axes"
-        places = b.constant(index, flat.astype(np.int64), form)
-        return places, rows, [int(d) for d in shape[batches + depth:]]
+        return b.constant(index, flat.astype(np.int64), form), rows, rest
     total: Expr | None = None
     for i, (size, stride) in enumerate(zip(sizes, strides, strict=True)):
         one = b.desk.bind(f"{b.wish(node)}_index", call(
@@ -109,16 +101,15 @@ def _flat_places(
     if total is None:
         raise Unsupported("an index of no axes")
     if batches:
-        offsets = _offsets(tuple(int(d) for d in index.shape[:-1]), batches, rows)
-        fixed = b.desk.variable(f"{b.wish(node)}_offsets", offsets.astype(np.int64), False)
-        total = Infix("+", total, fixed.expr)
-    return b.desk.bind(f"{b.wish(node)}_place", total), rows, [
-        int(d) for d in shape[batches + depth:]]
+        offsets = _offsets(tuple(lead), batches, rows).astype(np.int64)
+        first = b.desk.variable(f"{b.wish(node)}_offsets", offsets, learns=False)
+        total = Infix("+", total, first.expr)
+    return b.desk.bind(f"{b.wish(node)}_place", total), rows, rest
 
 
 def _offsets(shape: tuple[int, ...], batches: int, rows: int) -> np.ndarray:
     """Where the rows of each batch begin."""
-    count = int(np.prod(shape[:batches]))
+    count = math.prod(shape[:batches])
     starts = np.arange(count) * (rows // max(count, 1))
     return np.broadcast_to(
         starts.reshape((*shape[:batches], *[1] * (len(shape) - batches))), shape)
@@ -127,7 +118,7 @@ def _offsets(shape: tuple[int, ...], batches: int, rows: int) -> np.ndarray:
 def gather_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     data, index = b.tensor(inputs[0]), inputs[1]
     batches = node.attrs.get("batch_dims", 0)
-    places, rows, rest = _flat_places(b, node, index, data.shape, batches)
+    places, rows, rest = _flat_places(b, node, index, data, batches)
     table = data.expr if data.rank == 1 + len(rest) else call("reshape", data.expr, [rows, *rest])
     return b.bind(node, call("lookup", table, places.expr))
 
@@ -135,8 +126,8 @@ def gather_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 def scatter_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     data, updates = b.tensor(inputs[0]), b.tensor(inputs[2])
     reduction = node.attrs.get("reduction", "none")
-    places, rows, rest = _flat_places(b, node, inputs[1], data.shape, 0)
-    count, width = int(places.type.size), int(np.prod(rest))  # type: ignore[arg-type]
+    places, rows, rest = _flat_places(b, node, inputs[1], data, 0)
+    count, width = fixed(places.type.size), math.prod(rest)
     wish = b.wish(node)
     at = b.desk.bind(f"{wish}_rows", call("reshape", places.expr, [count]))
     table = call("reshape", data.expr, [rows, width])
@@ -144,7 +135,7 @@ def scatter_nd(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     shape = list(data.shape)
     if reduction in COMBINE:
         hit = Infix("==", call("expand", at.expr, 0),
-                    call("expand", call("iota", rows, word(at.dtype)), -1))
+                    call("expand", call("iota", rows, Word(at.dtype)), -1))
         kept = call("where", call("expand", hit, -1), call("expand", new, 0),
                     neutral(data.dtype, reduction))
         joined = call(COMBINE[reduction], kept, over=1)
@@ -168,14 +159,14 @@ def top_k(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
         settings["largest"] = False
     values, places = b.desk.bind_all(
         [b.wish(node), f"{b.wish(node)}_places"], call("top_k", x.expr, count, **settings))
-    return [values, b.bind(node, call("cast", places.expr, word("i64")), 1)]
+    return [values, b.bind(node, call("cast", places.expr, Word("i64")), 1)]
 
 
 def reverse_sequence(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """The first elements of each row turned round, as many as its length says."""
     x, lengths = b.tensor(inputs[0]), b.tensor(inputs[1])
     time, batch = node.attrs.get("time_axis", 0), node.attrs.get("batch_axis", 1)
-    step = _along(call("iota", x.shape[time], word(lengths.dtype)), x, time)
+    step = _along(call("iota", x.shape[time], Word(lengths.dtype)), x, time)
     length = _along(lengths.expr, x, batch)
     turned = Infix("-", Infix("-", length, 1), step)
     places = call("where", Infix("<", step, length), turned, step)
@@ -192,7 +183,7 @@ def _along(vector: Expr, x: Tensor, axis: int) -> Expr:
 def running_product(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """CumProd: for each place the product over a triangle of all pairs of places."""
     axis = b.integers(inputs[1], "the axis")[0] % inputs[0].rank
-    order = last(inputs[0].rank, axis)
+    order = axis_last(inputs[0].rank, axis)
     x = b.in_order(b.tensor(inputs[0]), order)
     size = x.type.shape[-1]
     backwards, exclusive = node.attrs.get("reverse", 0), node.attrs.get("exclusive", 0)
@@ -205,35 +196,24 @@ def running_product(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 def max_unpool(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Each element at the place of the flattened result that the index names."""
     x, index = b.tensor(inputs[0]), b.tensor(inputs[1])
-    n = x.rank - 2
-    if len(inputs) > 2 and inputs[2] is not None:
-        shape = b.integers(inputs[2], "the shape")
-    else:
-        pads = node.attrs.get("pads") or [0] * (2 * n)
-        strides = node.attrs.get("strides") or [1] * n
-        window = node.attrs["kernel_shape"]
-        space = [(int(d) - 1) * strides[i] - pads[i] - pads[n + i] + window[i]  # type: ignore[arg-type]
-                 for i, d in enumerate(x.shape[2:])]
-        shape = [*x.shape[:2], *space]  # type: ignore[list-item]
-    if any(not isinstance(d, int) for d in x.shape):
-        raise Unsupported("sizes that depend on the batch")
-    count, total = int(x.type.size), int(np.prod(shape))  # type: ignore[arg-type]
-    at = _rescaled(b, node, x, index, shape)
-    rows = call("scatter_add", call("reshape", at, [count]),
-                call("reshape", x.expr, [count, 1]), total)
+    own = [fixed(d) for d in x.shape]
+    shape = [*own[:2], *_unpooled(node, own[2:])]
+    if len(inputs) > 2 and inputs[2] is not None and b.integers(inputs[2], "the shape") != shape:
+        # places are counted in the tensor that was pooled
+        raise Unsupported("a result of other sizes than what was pooled")
+    count = math.prod(own)
+    rows = call("scatter_add", call("reshape", index.expr, [count]),
+                call("reshape", x.expr, [count, 1]), math.prod(shape))
     return b.bind(node, call("reshape", rows, shape))
 
 
-def _rescaled(b: Bench, node: Node, x: Tensor, index: Tensor, shape: list[int]) -> Expr:
-    """Places are counted in the tensor that was pooled, which may be smaller than the result."""
-    n = x.rank - 2
-    pads, strides = node.attrs.get("pads") or [0] * (2 * n), node.attrs.get("strides") or [1] * n
-    window = node.attrs["kernel_shape"]
-    old = [(int(d) - 1) * strides[i] - pads[i] - pads[n + i] + window[i]  # type: ignore[arg-type]
-           for i, d in enumerate(x.shape[2:])]
-    if old == shape[2:]:
-        return index.expr
-    raise Unsupported("a result of other sizes than what was pooled")
+def _unpooled(node: Node, sizes: list[int]) -> list[int]:
+    """The sizes of space before it was pooled."""
+    steps, n = steps_of(node, node.attrs["kernel_shape"]), len(sizes)
+    pads = node.attrs.get("pads") or [0] * (2 * n)
+    sides = zip(pads[:n], pads[n:], strict=True)
+    return [(size - 1) * stride + w - low - high for size, stride, w, (low, high) in zip(
+        sizes, steps.strides, steps.window, sides, strict=True)]
 
 
 TRANSLATIONS: dict[str, Translate] = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from flowc.onnx.bench import Bench, Operand, Translate
-from flowc.onnx.desk import permuted, word
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.model import DTYPE_OF, Node
-from flowc.onnx.text import Index, Infix, call
-from flowc.onnx.values import Known, Order, Tensor, Value, settled, sizes
+from flowc.onnx.text import Index, Infix, Word, call
+from flowc.onnx.values import Known, Tensor, Value, order_of, order_without, settled, sizes
 from flowc_runtime.dims import Dim, NotExact, Poly, divide, product
 from flowc_runtime.types import DTYPES
 
@@ -51,10 +51,11 @@ def filled(b: Bench, node: Node, inputs: list[Operand]) -> Value:
     value = node.attrs.get("value")
     item = np.float32(0) if value is None else value.reshape(-1)[0]
     dims = b.ints(inputs[0], "the shape")
-    if all(isinstance(d, int) for d in dims) and product(tuple(dims)) <= 1 << 16:  # type: ignore[operator]
-        return Known(np.full([int(d) for d in dims if isinstance(d, int)], item), node.outputs[0])
+    closed = [d for d in dims if isinstance(d, int)]
+    if len(closed) == len(dims) and math.prod(closed) <= 1 << 16:
+        return Known(np.full(closed, item), node.outputs[0])
     dtype = Known(np.asarray(item)).dtype
-    return b.bind(node, call("fill", list(dims), item, word(dtype)))
+    return b.bind(node, call("fill", list(dims), item, Word(dtype)))
 
 
 IN_ANY_FORM: dict[str, Translate] = {
@@ -70,15 +71,14 @@ def reshaped(b: Bench, node: Node, x: Tensor, dims: list[Dim]) -> Tensor:
     """x in another shape. Axes of size 1 lie where they like, so they need no moving first."""
     if list(x.shape) == dims:
         return x
-    now = x.order or tuple(range(x.rank))
-    real = [a for a in now if x.type.shape[now.index(a)] != 1]
+    real = [a for a, size in zip(x.axes, x.type.shape, strict=True) if size != 1]
     if real != sorted(real):
         x = b.in_order(x, None)
     return b.bind(node, call("reshape", x.expr, dims))
 
 
 def reshape(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     wanted = list(node.attrs["shape"]) if "shape" in node.attrs else b.ints(
         inputs[1], "the shape")
     if not node.attrs.get("allowzero", 0):
@@ -99,7 +99,7 @@ def _closed(wanted: list[Dim], shape: tuple[Dim, ...]) -> list[Dim]:
 
 
 def flatten(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     axis = node.attrs.get("axis", 1)
     axis = axis + x.rank if axis < 0 else axis
     return reshaped(b, node, x, [product(x.shape[:axis]), product(x.shape[axis:])])
@@ -112,24 +112,20 @@ def _axes(b: Bench, node: Node, inputs: list[Operand]) -> list[int] | None:
 
 
 def squeeze(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     axes = _axes(b, node, inputs)
     gone = {a % x.rank for a in axes} if axes is not None else {
         i for i, d in enumerate(x.shape) if d == 1}
     if any(x.shape[a] != 1 for a in gone):
         raise Unsupported("it squeezes an axis that is not 1")
     if x.order is not None and len(x.shape) - len(gone) > 2:
-        kept = [a for a in x.order if a not in gone]
-        rank_of = {a: i for i, a in enumerate(sorted(kept))}
-        order = tuple(rank_of[a] for a in kept)
         dims = [d for a, d in zip(x.order, x.type.shape, strict=True) if a not in gone]
-        plain = order == tuple(range(len(order)))
-        return b.bind(node, call("reshape", x.expr, dims), order=None if plain else order)
+        return b.bind(node, call("reshape", x.expr, dims), order=order_without(x.order, gone))
     return reshaped(b, node, x, [d for i, d in enumerate(x.shape) if i not in gone])
 
 
 def unsqueeze(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     axes = _axes(b, node, inputs) or []
     rank = x.rank + len(axes)
     new = {a % rank for a in axes}
@@ -139,13 +135,11 @@ def unsqueeze(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 def transpose(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Nothing happens: only the order in which ONNX sees the axes is another one."""
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     perm = node.attrs.get("perm") or list(range(x.rank))[::-1]
     if sorted(perm) != list(range(x.rank)):
         raise Unsupported(f"{perm} is no order of {x.rank} axes")
-    now = x.order or tuple(range(x.rank))
-    order: Order = tuple(perm.index(a) for a in now)
-    return replace(x, order=None if order == tuple(range(x.rank)) else order)
+    return replace(x, order=order_of([perm.index(a) for a in x.axes]))
 
 
 # --- cutting and joining ------------------------------------------------------------------------
@@ -155,11 +149,11 @@ def cut(x: Tensor, parts: dict[int, tuple[int, int, int]]) -> Index | None:
     """`x[a:b, :, ::-1]` for some of ONNX's axes; None where everything stays."""
     items = [":"] * x.rank
     for axis, (start, stop, step) in parts.items():
-        here = axis if x.order is None else x.order.index(axis)
+        here = x.place(axis)
         length = x.type.shape[here]
         if (start, stop, step) == (0, length, 1):
             continue
-        first = "" if start == 0 and step > 0 or step < 0 and start == int(length) - 1 else start  # type: ignore[arg-type]
+        first = "" if step > 0 and start == 0 or step < 0 and start + 1 == length else start
         last = "" if step > 0 and stop == length or stop < 0 else stop
         items[here] = f"{first}:{last}" + (f":{step}" if step != 1 else "")
     while items and items[-1] == ":":
@@ -168,7 +162,7 @@ def cut(x: Tensor, parts: dict[int, tuple[int, int, int]]) -> Index | None:
 
 
 def slice_(b: Bench, node: Node, inputs: list[Operand]) -> Value:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     if "starts" in node.attrs:
         starts, ends = node.attrs["starts"], node.attrs["ends"]
         axes, steps = node.attrs.get("axes"), None
@@ -193,10 +187,11 @@ def slice_(b: Bench, node: Node, inputs: list[Operand]) -> Value:
 
 def nothing(x: Tensor, lengths: dict[int, int]) -> Known:
     """A part without elements: no tensor of the language, but good for joining with others."""
-    shape = [lengths.get(i, d) for i, d in enumerate(x.shape)]
-    if not all(isinstance(d, int) for d in shape):
+    dims = [lengths.get(i, d) for i, d in enumerate(x.shape)]
+    closed = [d for d in dims if isinstance(d, int)]
+    if len(closed) < len(dims):
         raise Unsupported("it makes a tensor without elements")
-    return Known(np.zeros([int(d) for d in shape if isinstance(d, int)], DTYPES[x.dtype].storage))
+    return Known(np.zeros(closed, DTYPES[x.dtype].storage))
 
 
 def _part(start: Dim, end: Dim, step: int, length: Dim) -> tuple[int, int, int] | None:
@@ -216,7 +211,7 @@ TO_THE_END = 1_000_000_000
 
 
 def split(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     axis = node.attrs.get("axis", 0) % x.rank
     length = x.shape[axis]
     if isinstance(length, Poly):
@@ -228,7 +223,7 @@ def split(b: Bench, node: Node, inputs: list[Operand]) -> list[Value]:
         count = node.attrs.get("num_outputs", len(node.outputs))
         each = -(-length // count)
         lengths = [min(each, length - i * each) for i in range(count)]
-    here = axis if x.order is None else x.order.index(axis)
+    here = x.place(axis)
     wishes = [b.wish(node, i) for i in range(len(node.outputs))]
     if len(set(lengths)) == 1 and len(lengths) > 1 and all(node.outputs):
         parts = b.desk.bind_all(wishes, call("split", x.expr, len(lengths), here))
@@ -251,8 +246,7 @@ def concat(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     for value in inputs:
         if 0 in value.shape:
             continue
-        tensor = value if isinstance(value, Tensor) else b.tensor(value)
-        parts.append(b.in_order(tensor, order).expr)
+        parts.append(b.in_order(b.as_it_lies(value), order).expr)
     here = axis if order is None else order.index(axis)
     if here == rank - 1:
         return b.bind(node, call("concat", parts), order=order)
@@ -261,7 +255,7 @@ def concat(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 def expand(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """ONNX repeats both ways: a 1 in the wanted shape keeps what the tensor has."""
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     wanted = b.ints(inputs[1], "the shape")
     rank = max(x.rank, len(wanted))
     x = x if x.rank == rank and x.order is not None else b.in_order(x, None)
@@ -275,7 +269,7 @@ def expand(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 
 def tile(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     counts = b.integers(inputs[1], "the repeats")
     if min(counts, default=1) < 1:
         raise Unsupported("it makes a tensor without elements")
@@ -284,7 +278,7 @@ def tile(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
 
 
 def pad(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
-    x = inputs[0] if isinstance(inputs[0], Tensor) else b.tensor(inputs[0])
+    x = b.as_it_lies(inputs[0])
     given: list[Any] = [*inputs[1:], None, None, None]
     pads = node.attrs.get("pads", node.attrs.get("paddings"))
     pads = b.integers(given[0], "the padding") if pads is None else pads
@@ -292,7 +286,7 @@ def pad(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         a % x.rank for a in b.integers(given[2], "the axes")]
     before, after = [0] * x.rank, [0] * x.rank
     for i, axis in enumerate(axes):
-        here = axis if x.order is None else x.order.index(axis)
+        here = x.place(axis)
         before[here], after[here] = pads[i], pads[i + len(axes)]
     value = given[1]
     if isinstance(value, Known) and value.array.dtype.kind == "f" and not np.isfinite(
@@ -313,14 +307,12 @@ def _cropped(b: Bench, node: Node, x: Tensor, before: list[int], after: list[int
     """Negative padding takes away."""
     if min(*before, *after, 0) == 0:
         return x
-    now = x.order or tuple(range(x.rank))
     parts = {}
-    for here, (low, high) in enumerate(zip(before, after, strict=True)):
-        length = x.type.shape[here]
+    for axis, length, low, high in zip(x.axes, x.type.shape, before, after, strict=True):
         if low < 0 or high < 0:
             if isinstance(length, Poly):
                 raise Unsupported("it cuts along a size that depends on the batch")
-            parts[now[here]] = (max(-low, 0), length - max(-high, 0), 1)
+            parts[axis] = (max(-low, 0), length - max(-high, 0), 1)
     expr = cut(x, parts)
     return x if expr is None else b.bind(node, expr, order=x.order)
 
@@ -387,7 +379,7 @@ def eye_like(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     k = node.attrs.get("k", 0)
     row = call("expand", call("iota", rows), -1)
     same = Infix("==", call("iota", columns), row if k == 0 else Infix("+", row, k))
-    return b.bind(node, call("cast", same, word(dtype)))
+    return b.bind(node, call("cast", same, Word(dtype)))
 
 
 IN_ANY_ORDER: dict[str, Translate] = {
@@ -399,4 +391,3 @@ TRANSLATIONS: dict[str, Translate] = {
     "Trilu": triangle, "DepthToSpace": depth_to_space, "SpaceToDepth": space_to_depth,
     "EyeLike": eye_like,
 }
-__all__ = ["IN_ANY_FORM", "IN_ANY_ORDER", "TRANSLATIONS", "permuted", "reshaped"]

@@ -8,8 +8,8 @@ from flowc.onnx.bench import Bench, Operand, Translate
 from flowc.onnx.errors import Unsupported
 from flowc.onnx.fold import fold
 from flowc.onnx.model import Node
-from flowc.onnx.text import Infix, call
-from flowc.onnx.values import Known, Tensor
+from flowc.onnx.text import Expr, Infix, call
+from flowc.onnx.values import Known, Tensor, fixed, order_of
 
 MAX_MATRIX = 1 << 24  # elements
 
@@ -22,7 +22,7 @@ def dft(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
         axis = b.integers(given, "the axis")[0]
     x = b.tensor(x)
     axis %= x.rank
-    size, parts = _fixed(x.shape[axis]), _fixed(x.shape[-1])
+    size, parts = fixed(x.shape[axis]), fixed(x.shape[-1])
     unit = np.eye(size * parts, dtype=np.float32).reshape(size * parts, size, parts)
     arrays: list[np.ndarray | None] = [
         unit, None if length is None else b.array(length, "the length"), None]
@@ -33,12 +33,6 @@ def dft(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     else:
         arrays[2] = np.array(1, np.int64)
     return _applied(b, node, x, axis, _matrix(node, attrs, arrays))
-
-
-def _fixed(size: object) -> int:
-    if not isinstance(size, int):
-        raise Unsupported("sizes that are not known")
-    return size
 
 
 def _matrix(node: Node, attrs: dict[str, object], arrays: list[np.ndarray | None]) -> np.ndarray:
@@ -54,15 +48,18 @@ def _matrix(node: Node, attrs: dict[str, object], arrays: list[np.ndarray | None
 def _applied(b: Bench, node: Node, x: Tensor, axis: int, matrix: np.ndarray) -> Tensor:
     """The matrix over one axis and the last, as one."""
     others = [a for a in range(x.rank - 1) if a != axis]
-    order = (*others, axis, x.rank - 1)
-    plain = order == tuple(range(x.rank))
-    moved = b.in_order(x, None if plain else order)
+    moved = b.in_order(x, order_of([*others, axis, x.rank - 1]))
     lead = list(moved.type.shape[:-2])
     rows, length, parts = matrix.shape
-    fixed = b.desk.variable(f"{b.wish(node)}_matrix", matrix.reshape(rows, length * parts), False)
-    product = Infix("@", call("reshape", moved.expr, [*lead, rows]), fixed.expr)
-    return b.bind(node, call("reshape", product, [*lead, length, parts]),
-                  order=None if plain else order)
+    product = _times(b, node, call("reshape", moved.expr, [*lead, rows]), matrix)
+    return b.bind(node, call("reshape", product, [*lead, length, parts]), order=moved.order)
+
+
+def _times(b: Bench, node: Node, rows: Expr, matrix: np.ndarray) -> Expr:
+    """Rows by a constant matrix [elements in, ...], whose other axes count as one."""
+    flat = matrix.reshape(len(matrix), -1)
+    held = b.desk.variable(f"{b.wish(node)}_matrix", flat, learns=False)
+    return Infix("@", rows, held.expr)
 
 
 def stft(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
@@ -70,7 +67,7 @@ def stft(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     signal, step, window, length = [*inputs, None, None][:4]
     hop = b.integers(step, "the step")[0]
     x = b.tensor(signal)
-    size = _fixed(x.shape[1])
+    size = fixed(x.shape[1])
     if x.rank == 3 and x.shape[2] != 1:
         raise Unsupported("a complex signal")
     width = window.shape[0] if window is not None else b.integers(length, "the length")[0]
@@ -81,25 +78,23 @@ def stft(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     matrix = np.stack([spectrum.real, spectrum.imag], -1).astype(np.float32)
     frames = (size - width) // hop + 1
     places = (np.arange(frames)[:, None] * hop + np.arange(width)).astype(np.int32)
-    rows = b.desk.variable(f"{b.wish(node)}_frames", places, False)
-    fixed = b.desk.variable(f"{b.wish(node)}_matrix", matrix.reshape(width, -1), False)
+    rows = b.desk.variable(f"{b.wish(node)}_frames", places, learns=False)
     flat = call("reshape", x.expr, [x.shape[0], size])
     cut = call("permute", call("lookup", call("transpose", flat), rows.expr), [2, 0, 1])
-    return b.bind(node, call("reshape", Infix("@", cut, fixed.expr),
-                             [x.shape[0], frames, matrix.shape[1], 2]))
+    product = _times(b, node, cut, matrix)
+    return b.bind(node, call("reshape", product, [x.shape[0], frames, matrix.shape[1], 2]))
 
 
 def col2im(b: Bench, node: Node, inputs: list[Operand]) -> Tensor:
     """Columns added back into the images that they were cut from."""
     x = b.tensor(inputs[0])
     shape, block = b.integers(inputs[1], "the sizes"), b.integers(inputs[2], "the block")
-    inside, count = int(np.prod(block)), _fixed(x.shape[2])
-    channels = _fixed(x.shape[1]) // inside
+    inside, count = int(np.prod(block)), fixed(x.shape[2])
+    channels = fixed(x.shape[1]) // inside
     rows = inside * count
     unit = np.eye(rows, dtype=np.float32).reshape(rows, inside, count)
     matrix = _matrix(node, dict(node.attrs), [unit, np.array(shape), np.array(block)])
-    fixed = b.desk.variable(f"{b.wish(node)}_matrix", matrix.reshape(rows, -1), False)
-    product = Infix("@", call("reshape", x.expr, [x.shape[0], channels, rows]), fixed.expr)
+    product = _times(b, node, call("reshape", x.expr, [x.shape[0], channels, rows]), matrix)
     return b.bind(node, call("reshape", product, [x.shape[0], channels, *shape]))
 
 
