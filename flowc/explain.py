@@ -68,6 +68,7 @@ def _of_runtime(code: str, doc: str) -> Explanation:
 def _runtime_codes() -> Mapping[str, str]:
     from flowc.costs.errors import CODES as costs
     from flowc.onnx.errors import CODES as onnx
+    from flowc_runtime.backend import CODES as backend
     from flowc_runtime.checkpoint.errors import CODES as checkpoint
     from flowc_runtime.cluster.errors import CODES as cluster
     from flowc_runtime.cluster.work.errors import CODES as work
@@ -75,4 +76,5 @@ def _runtime_codes() -> Mapping[str, str]:
     from flowc_runtime.runfolder.errors import CODES as run
     from flowc_runtime.training.errors import CODES as training
 
-    return {**data, **checkpoint, **run, **training, **cluster, **work, **costs, **onnx}
+    return {
+        **data, **checkpoint, **run, **training, **backend, **cluster, **work, **costs, **onnx}

@@ -17,6 +17,7 @@ from flowc.lower import errors
 from flowc.lower.data import DataDecl
 from flowc.lower.settings import TrainSettings
 from flowc.source import Source
+from flowc_runtime.backend import device_of
 from flowc_runtime.checkpoint import Differences, load_weights, put_weights
 from flowc_runtime.checkpoint.errors import CheckpointError
 from flowc_runtime.cluster.plan import ClusterPlan
@@ -71,6 +72,7 @@ class Setup:
     place: Source | None = None  # instead of the text's own place section
     runs: Runs | None = None  # None: in this process
     known: Known = field(default_factory=dict)  # names of numbers in the data, from training
+    backend: str = "numpy"  # of this process
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def prepare_training(source: Source, sink: Sink, setup: Setup) -> TrainingJob:
         validation = Stream(examples, settings.batch, settings.seed, False, "keep")
     options = replace(options, evaluate=_rest(validation))
     planned = (setup.runs or in_this_process)(checked, settings, sink, options)
-    session = Session(planned.plan, setup.threads)
+    session = Session(planned.plan, setup.threads, device_of(setup.backend))
     initialise(session, settings.seed)
     notes = _warm_start(session, settings, folder)
     total = settings.steps or (settings.epochs or 1) * data.batches_per_epoch
@@ -369,7 +371,7 @@ def evaluate_model(
     stream = Stream(dataset, min(checked.batch, len(dataset)), 0, False, "keep")
     batches = (*_rest(stream), stream.batch)
     plan = plan_of(checked, sink, replace(options, evaluate=batches), _nobody)
-    session = Session(plan, setup.threads)
+    session = Session(plan, setup.threads, device_of(setup.backend))
     load_trained(session, weights)
     seed = checked.settings.seed if checked.settings else 0
     return evaluate_stream(plan, session, stream, seed, 0)
@@ -508,7 +510,7 @@ def make_predictor(source: Source, sink: Sink, setup: Setup, weights: Path) -> P
             "no-output", f"the model `{checked.name}` declares no output to predict",
             help="output name = ..."))
         raise Stop
-    session = Session(plan, setup.threads)
+    session = Session(plan, setup.threads, device_of(setup.backend))
     load_trained(session, weights)
     return Predictor(checked, session, checked.batch, _known_for(checked, setup, weights))
 

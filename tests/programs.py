@@ -9,6 +9,7 @@ import numpy as np
 from flowc.graph.builder import Builder, Value
 from flowc.graph.graph import Graph
 from flowc.plan.emit import make_plan
+from flowc_runtime.device import Device
 from flowc_runtime.executor import Session
 from flowc_runtime.expression import parse_expression
 from flowc_runtime.plan import Plan, Program
@@ -25,9 +26,11 @@ def program_of(graph: Graph) -> Program:
     return plan_of(graph).programs["train"]
 
 
-def execute(graph: Graph, inputs: Arrays, variables: Arrays) -> dict[str, np.ndarray]:
+def execute(
+    graph: Graph, inputs: Arrays, variables: Arrays, device: Device | None = None
+) -> dict[str, np.ndarray]:
     """The outputs by name, and the new value of each updated variable as `PATH <-`."""
-    session = Session(plan_of(graph, "step"), threads=None)
+    session = Session(plan_of(graph, "step"), threads=None, device=device)
     for name, view in session.inputs("step").items():
         view[...] = inputs[name]
     for path, held in session.variables.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flowc.cli import exits
 from flowc.explain import Explanation, explanations
+from flowc_runtime.backend import CODES as backend_codes
 from flowc_runtime.checkpoint.errors import CODES as checkpoint_codes
 from flowc_runtime.cluster.errors import CODES as cluster_codes
 from flowc_runtime.cluster.work.errors import CODES as work_codes
@@ -19,7 +20,7 @@ from pages.markdown import ROOT, Lines, page, table
 # The runtime's codes are in its rooms' own tables; where another one is used decides its group.
 RUNTIME_GROUPS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("Data at run time", data_codes),
-    ("Training", training_codes),
+    ("Training", {**training_codes, **backend_codes}),
     ("Checkpoints", checkpoint_codes),
     ("Run folders", run_codes),
     ("Tasks of a cluster", {**cluster_codes, **work_codes}),

@@ -50,6 +50,7 @@ EXITS = {
     "listen-insecure": exits.CONFIG,
     "listen-failed": exits.UNAVAILABLE,
     "onnx-missing": exits.UNAVAILABLE,
+    "native-missing": exits.UNAVAILABLE,
     "onnx-outside": exits.NOT_ALLOWED,
     "tls-missing": exits.NO_INPUT,
     "tls-key-readable": exits.CONFIG,

@@ -49,7 +49,8 @@ def evaluate(
     with diagnosing() as sink:
         source = read_model(model, sink)
         found = find_weights(weights, model_name(source, sink, defines))
-        seen = evaluate_model(source, sink, Setup(defines, threads, allow), found, data)
+        setup = Setup(defines, threads, allow, backend=backend)
+        seen = evaluate_model(source, sink, setup, found, data)
     if as_json:
         facts = {"schema": "flowc.eval/1", "loss": seen.loss, "metrics": dict(seen.metrics),
                  "examples": seen.examples, "weights": str(found)}  # fmt: skip

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from flowc_runtime.backend import BACKENDS
 
-BACKENDS = ("numpy",)
+F = TypeVar("F", bound=Callable[..., Any])
 
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
@@ -18,7 +18,8 @@ threads_option = click.option(
 )  # fmt: skip
 backend_option = click.option(
     "--backend", type=click.Choice(BACKENDS), default="numpy", show_default=True,
-    help="What executes the plan.",
+    help="What executes the plan: NumPy, or machine code for fused instructions and NumPy for the "
+    "others.",
 )  # fmt: skip
 allow_option = click.option(
     "--allow-path", "allow", multiple=True, metavar="DIR",

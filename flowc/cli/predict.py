@@ -73,7 +73,8 @@ def predict(
     with diagnosing() as sink:
         source = read_model(model, sink)
         found = find_weights(weights, model_name(source, sink, defines))
-        predictor = make_predictor(source, sink, Setup(defines, threads, allow), found)
+        setup = Setup(defines, threads, allow, backend=backend)
+        predictor = make_predictor(source, sink, setup, found)
     outputs = predictor.predict(_read(examples, predictor))
     photographs = are_photographs(examples)
     if photographs and top is None:

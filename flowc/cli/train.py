@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from flowc.cli.options import define_option, json_option, model_argument
 
 if TYPE_CHECKING:
     from flowc.diagnostic import Sink
-    from flowc.jobs import TrainingJob
+    from flowc.jobs import Setup, TrainingJob
     from flowc_runtime.events import End
     from flowc_runtime.runfolder.folder import RunFolder
 
@@ -81,7 +83,7 @@ def train(
     """
     from flowc.cli.foresight import Foresight
     from flowc.cli.progress import end_lines, reporter
-    from flowc.jobs import run_with_signals
+    from flowc.jobs import Setup, run_with_signals
 
     if steps is not None and epochs is not None:
         raise click.UsageError("--steps and --epochs are two ways to say one thing; keep one")
@@ -90,9 +92,10 @@ def train(
     show = reporter(progress, as_json)
     try:
         where = Where(cluster, local, ps, sync, place, workers, insecure)
-        job, run = _open(model, {**defines, **given}, threads, allow, out, resume, where, stored)
+        setup = Setup({**defines, **given}, threads, allow, backend=backend)
+        job, run = _open(model, setup, out, resume, where, stored)
         _summary(job)
-        started, seeing = time.monotonic(), Foresight(show, lambda: _foretold(job))
+        started, seeing = time.monotonic(), Foresight(show, _foretold(job))
         with run:
             end = run_with_signals(job, run, seeing, resume)
     finally:
@@ -105,15 +108,16 @@ def train(
 
 
 def _open(
-    model: Path, defines: dict[str, str], threads: int, allow: tuple[Path, ...],
-    out: Path | None, resume: bool, where: Where, stored: Path | None,
+    model: Path, setup: Setup, out: Path | None, resume: bool, where: Where, stored: Path | None
 ) -> tuple[TrainingJob, RunFolder]:
     """The job, and its run folder: a new one, or the one to be resumed."""
-    from flowc.jobs import Setup, new_run, prepare_training, reopen
+    from flowc.jobs import new_run, prepare_training, reopen
 
     with diagnosing() as sink:
         source = read_model(model, sink)
-        setup = Setup(defines, threads, allow, where.place_section(sink), where.runs(sink))
+        setup = replace(setup, place=where.place_section(sink), runs=where.runs(sink))
+        if setup.runs is not None and setup.backend != "numpy":
+            raise click.UsageError("tasks of a cluster compute with NumPy; leave --backend away")
         if resume:
             job, run = reopen(source, sink, setup, out)
             _check_fits(job, sink)
@@ -136,11 +140,14 @@ def _check_fits(job: TrainingJob, sink: Sink) -> None:
         sink.stop_on_errors()
 
 
-def _foretold(job: TrainingJob) -> float:
+def _foretold(job: TrainingJob) -> Callable[[], float] | None:
+    """Costs are known of NumPy's kernels alone."""
     from flowc.cli.costs import costs_by_host
     from flowc.planning.foretold import foretold_seconds
 
-    return foretold_seconds(job.planned, job.settings.shards or 1, costs_by_host())
+    if job.setup.backend != "numpy":
+        return None
+    return lambda: foretold_seconds(job.planned, job.settings.shards or 1, costs_by_host())
 
 
 def _summary(job: TrainingJob) -> None:

@@ -130,10 +130,10 @@ def test_an_operand_may_be_overwritten_by_the_line_that_reads_it_last() -> None:
 
 
 @st.composite
-def kernels(draw: Draw) -> Graph:
+def kernels(draw: Draw, sizes: Sequence[int] = (1, 2, 3, 5)) -> Graph:
     """A fused kernel over a random shape, operands that broadcast, rows, several results."""
     b = Builder()
-    shape = tuple(draw(st.lists(st.sampled_from([1, 2, 3, 5]), max_size=4)))  # type: ignore[arg-type]
+    shape = tuple(draw(st.lists(st.sampled_from(sizes), max_size=4)))  # type: ignore[arg-type]
     types = []
     for _ in range(draw(st.integers(1, 4))):  # type: ignore[call-overload]
         skipped = draw(st.integers(0, len(shape)))

@@ -66,6 +66,10 @@ class BoundProgram:
         assert isinstance(loop, NumpyLoop), "only a scan has a loop"
         return loop
 
+    def _inside(self, body: Program) -> BoundProgram:
+        """The body of a scan."""
+        return BoundProgram(body, self._memory)
+
     def _bind(self, instruction: Instruction) -> list[Call]:
         buffers = self._program.buffers
         ins = tuple(self._memory.view(buffers[k]) for k in instruction.operands)
@@ -76,7 +80,7 @@ class BoundProgram:
         if instruction.op == "copy":
             return [partial(np.copyto, outs[0], ins[0])]
         if instruction.body is not None:
-            inside = BoundProgram(instruction.body, self._memory)
+            inside = self._inside(instruction.body)
             return [NumpyLoop(instruction, self._program, self._memory, inside)]
         if CATALOG[instruction.op].elementwise and outs[0].size:
             return elementwise_calls(instruction.op, outs[0], ins, instruction.attrs, scratch)

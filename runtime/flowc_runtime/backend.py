@@ -1,0 +1,35 @@
+"""The devices of this process by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowc_runtime.device import Device
+from flowc_runtime.numpy_device import NumpyDevice
+
+BACKENDS = ("numpy", "native")
+CODES: Mapping[str, str] = {
+    "native-missing": "The native backend needs a package that is not installed: "
+    "`pip install 'flowc[native]'`.",
+}
+
+
+class BackendError(Exception):
+    """A backend is not to be had here. `code` is one of CODES."""
+
+    def __init__(self, code: str, message: str, help: str | None = None):
+        super().__init__(message)
+        self.code, self.message, self.help = code, message, help
+
+
+def device_of(backend: str) -> Device:
+    """Raises BackendError."""
+    if backend == "numpy":
+        return NumpyDevice()
+    try:
+        from flowc_runtime.native import NativeDevice
+    except ImportError as error:
+        raise BackendError(
+            "native-missing", "the native backend needs the package `llvmlite`",
+            "pip install 'flowc[native]'") from error
+    return NativeDevice()

@@ -1,0 +1,88 @@
+"""Binds a program: its kernels in one module of machine code, what is left to NumPy in between."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from llvmlite import ir
+
+from flowc_runtime.memory import HostMemory, aligned_zeros
+from flowc_runtime.native.build import addresses_of
+from flowc_runtime.native.expressions import Kernel, kernel_of
+from flowc_runtime.native.target import this_target
+from flowc_runtime.numpy_device import BoundProgram
+from flowc_runtime.numpy_device.choose import Call
+from flowc_runtime.ops.op import Array
+from flowc_runtime.plan import Buffer, Instruction, Program
+
+Code = Mapping[int, tuple[Kernel, int]]  # by the identity of an instruction, with the address
+
+_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+class NativeDevice:
+    """Fused instructions run as machine code where all their lines have some."""
+
+    name = "native"
+
+    def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
+        return NativeProgram(program, memory, _machine_code(program))
+
+
+class NativeProgram(BoundProgram):
+    """A bound program some of whose instructions have an address of machine code."""
+
+    def __init__(self, program: Program, memory: HostMemory, code: Code):
+        self._code = code
+        self._spilled: list[Array] = []
+        super().__init__(program, memory)
+
+    def _bind(self, instruction: Instruction) -> list[Call]:
+        found = self._code.get(id(instruction))
+        if found is None:
+            return super()._bind(instruction)
+        kernel, address = found
+        places = [place.ctypes.data for place in self._places(instruction, kernel)]
+        return [partial(_FUNCTION(address), (ctypes.c_void_p * len(places))(*places))]
+
+    def _inside(self, body: Program) -> BoundProgram:
+        return NativeProgram(body, self._memory, self._code)
+
+    def _places(self, instruction: Instruction, kernel: Kernel) -> list[Array]:
+        buffers = self._program.buffers
+        spilled = [aligned_zeros(size) for size in kernel.spilled_bytes]
+        self._spilled += spilled
+        tensors = [*instruction.operands, *instruction.results]
+        return [*(self._memory.view(buffers[k]) for k in tensors), *spilled]
+
+
+def _machine_code(program: Program) -> Code:
+    """For what can be had, here and in the bodies of scans."""
+    lanes = this_target().lanes
+    if lanes == 1:
+        return {}
+    module = ir.Module()
+    kernels: dict[str, tuple[Instruction, Kernel]] = {}
+    for instruction, buffers in _fused(program):
+        kernel = kernel_of(instruction, buffers)
+        if kernel is not None:
+            name = f"k{len(kernels)}"
+            kernel.emit(module, name, lanes)
+            kernels[name] = (instruction, kernel)
+    if not kernels:
+        return {}
+    addresses = addresses_of(str(module), tuple(kernels))
+    return {
+        id(instruction): (kernel, addresses[name])
+        for name, (instruction, kernel) in kernels.items()
+    }
+
+
+def _fused(program: Program) -> Iterator[tuple[Instruction, Sequence[Buffer]]]:
+    for instruction in program.instructions:
+        if instruction.op == "fused":
+            yield instruction, program.buffers
+        if instruction.body is not None:
+            yield from _fused(instruction.body)

@@ -1,0 +1,304 @@
+"""Machine code of an expression kernel: nested loops over its rows, vectors along each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from flowc_runtime.blocking import Blocking, blocking
+from flowc_runtime.expression import (
+    ROW_OPS,
+    Arg,
+    Expression,
+    Line,
+    literal_dtype,
+    parse_expression,
+)
+from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
+from flowc_runtime.native.lines import LINES, cast
+from flowc_runtime.native.phases import Form, Pass, Phases, phases
+from flowc_runtime.plan import Buffer, Instruction
+
+CHAINS = 4  # sums of a row that go on side by side, since each addition waits for the last one
+SUMS = ("f32", "f64", "i32", "i64")
+_COMBINED = {"row_sum": "add", "row_max": "maximum", "row_min": "minimum"}
+_PLACES = ir.PointerType()
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An expression whose lines all have machine code. Its places are those of the operands, the
+    results, and a row of each spilled temporary, in this order."""
+
+    expression: Expression
+    walk: Blocking
+    phases: Phases
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        operands = sorted((n for n in self.walk.dims if n[0] == "i"), key=lambda n: int(n[1:]))
+        results = [f"o{k}" for k in range(self.expression.results)]
+        return (*operands, *results, *self.phases.spilled)
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]:
+        length = self.walk.shape[-1]
+        return tuple(length * BYTES[self.walk.types[n].dtype] for n in self.phases.spilled)
+
+    def emit(self, module: ir.Module, name: str, lanes: int) -> None:
+        """Adds the function `name(places)` to the module."""
+        type = ir.FunctionType(ir.VoidType(), [_PLACES])
+        function = ir.Function(module, type, name)
+        _Emitter(self, ir.IRBuilder(function.append_basic_block("entry")), lanes).run()
+
+
+def kernel_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Kernel | None:
+    """The kernel of a fused instruction; None where it is left to NumPy."""
+    expression = parse_expression(instruction.attrs["lines"])
+    operands = [buffers[k] for k in instruction.operands]
+    results = [buffers[k] for k in instruction.results]
+    walk = blocking(
+        expression, tuple(b.type for b in operands), tuple(b.type for b in results),
+        instruction.attrs["shape"])
+    if 0 in walk.shape or not _harmless(operands, results):
+        return None
+    form = Form(walk)
+    if any(form.spread(f"o{k}") for k in range(len(results))):
+        return None
+    if not all(_has_code(line, walk) for line in expression.lines):
+        return None
+    return Kernel(expression, walk, phases(expression, form))
+
+
+def _harmless(operands: Sequence[Buffer], results: Sequence[Buffer]) -> bool:
+    """Whether no result's bytes are an operand's, unless element by element."""
+    return not any(
+        result.meets(operand) and (result.offset, result.type) != (operand.offset, operand.type)
+        for result in results for operand in operands
+    )
+
+
+def _has_code(line: Line, walk: Blocking) -> bool:
+    types = walk.types
+    dtypes = {types[n].dtype for n in (line.name, *line.reads)}
+    if not dtypes <= BYTES.keys():
+        return False
+    if line.op in ROW_OPS:
+        return types[line.name].dtype in SUMS
+    if line.op == "cast":
+        source = types[line.reads[0]].dtype if line.reads else ""
+        return source != "" and _castable(source, types[line.name].dtype)
+    known = LINES.get(line.op)
+    return known is not None and literal_dtype(line, types) in known.dtypes
+
+
+def _castable(source: str, target: str) -> bool:
+    module = ir.Module()
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), []), "try")
+    lanes = Lanes(ir.IRBuilder(function.append_basic_block()), 1)
+    return cast(lanes, lanes.number(source, 0), source, target) is not None
+
+
+class _Emitter:
+    """Writes one kernel where the builder stands."""
+
+    def __init__(self, kernel: Kernel, b: ir.IRBuilder, lanes: int):
+        self.kernel, self.walk, self.b = kernel, kernel.walk, b
+        self.form = Form(kernel.walk)
+        self.wide, self.plain = Lanes(b, lanes), Lanes(b, 1)
+        self.bases = {name: self._base(k) for k, name in enumerate(kernel.places)}
+        self.known: dict[str, Value] = {}  # plain values, of all rows or of this one
+        self.rows: dict[str, Value] = {}  # where this row begins in each place
+
+    def run(self) -> None:
+        self._load([n for n in self._operands() if self.form.single(n)], {})
+        for line in self.kernel.phases.once:
+            self.known[line.name] = self._value(self.plain, line, {})
+        with ExitStack() as loops:
+            at = [loops.enter_context(loop(self.b, 0, n)) for n in self.form.rows]
+            self._row(at)
+        self.b.ret_void()
+
+    def _row(self, at: Sequence[Value]) -> None:
+        self.rows = {name: self._row_of(name, at) for name in self.bases}
+        row_values = [
+            n for n in self._operands() if not self.form.full(n) and not self.form.single(n)]
+        self._load(row_values, self.rows)
+        for one in self.kernel.phases.passes:
+            for line in one.before:
+                self._know(line, self._value(self.plain, line, {}))
+            self._pass(one)
+
+    def _know(self, line: Line, value: Value) -> None:
+        """A line's one element for this row; its tensor may want it for each element."""
+        self.known[line.name] = value
+        if line.name[0] != "o":
+            return
+        dtype, place = self.walk.types[line.name].dtype, self.rows[line.name]
+        if not self.form.stored_full(line.name):
+            self.plain.store(value, place, dtype)
+            return
+        for lanes, start, stop in self._parts(1):
+            with loop(self.b, start, stop, lanes.count) as index:
+                lanes.store(lanes.splat(value), place_of(self.b, place, dtype, index), dtype)
+
+    # --- a pass over a row ----------------------------------------------------------------------
+
+    def _pass(self, one: Pass) -> None:
+        if not one.during:
+            return
+        chains = CHAINS if one.reductions and self._long() else 1
+        sums: dict[str, list[tuple[Lanes, Value]]] = {line.name: [] for line in one.reductions}
+        for lanes, start, stop in self._parts(chains):
+            count = chains if lanes.count > 1 and stop - start >= chains * lanes.count else 1
+            held = [
+                {line.name: self._accumulator(lanes, line) for line in one.reductions}
+                for _ in range(count)
+            ]
+            with loop(self.b, start, stop, lanes.count * count) as index:
+                for chain in range(count):
+                    here = self.b.add(index, I64(chain * lanes.count)) if chain else index
+                    self._elements(lanes, one, here, held[chain])
+            for name in sums:
+                sums[name] += [(lanes, chain[name]) for chain in held]
+        for line in one.reductions:
+            self._know(line, self._total(line, sums[line.name]))
+
+    def _long(self) -> bool:
+        return self.form.length >= CHAINS * self.wide.count
+
+    def _parts(self, chains: int) -> Iterator[tuple[Lanes, int, int]]:
+        """The stretches of a row, and with how many lanes each is done."""
+        done = 0
+        for lanes, step in (
+            (self.wide, chains * self.wide.count), (self.wide, self.wide.count), (self.plain, 1)):
+            stop = self.form.length - (self.form.length - done) % step
+            if stop > done:
+                yield lanes, done, stop
+                done = stop
+
+    def _elements(
+        self, lanes: Lanes, one: Pass, index: Value, held: Mapping[str, Value]
+    ) -> None:
+        local: dict[str, Value] = {}
+        for line in one.during:
+            if line.op in ROW_OPS:
+                self._add(lanes, line, self._read(lanes, line.reads[0], index, local), held)
+                continue
+            value = local[line.name] = self._value(lanes, line, local, index)
+            if line.name in self.rows:  # a result, or a temporary that a later pass reads
+                dtype = self.walk.types[line.name].dtype
+                lanes.store(value, place_of(self.b, self.rows[line.name], dtype, index), dtype)
+
+    def _value(
+        self, lanes: Lanes, line: Line, local: dict[str, Value], index: Value | None = None
+    ) -> Value:
+        types = self.walk.types
+        args = [self._argument(lanes, line, arg, local, index) for arg in line.args]
+        if line.op == "cast":
+            value = cast(lanes, args[0], types[line.reads[0]].dtype, types[line.name].dtype)
+            assert value is not None
+            return value
+        return LINES[line.op].emit(lanes, args, literal_dtype(line, types))
+
+    def _argument(
+        self, lanes: Lanes, line: Line, arg: Arg, local: dict[str, Value], index: Value | None
+    ) -> Value:
+        if isinstance(arg, str):
+            return self._read(lanes, arg, index, local)
+        return lanes.number(literal_dtype(line, self.walk.types), arg)
+
+    def _read(
+        self, lanes: Lanes, name: str, index: Value | None, local: dict[str, Value]
+    ) -> Value:
+        """A name's value here: known for the row, made in this pass, or in memory."""
+        if name in self.known:
+            return lanes.splat(self.known[name])
+        if name not in local:
+            assert index is not None
+            dtype = self.walk.types[name].dtype
+            local[name] = lanes.load(place_of(self.b, self.rows[name], dtype, index), dtype)
+        return local[name]
+
+    # --- reductions -----------------------------------------------------------------------------
+
+    def _accumulator(self, lanes: Lanes, line: Line) -> Value:
+        dtype = self.walk.types[line.name].dtype
+        with self.b.goto_entry_block():
+            held = self.b.alloca(lanes.type(dtype))
+        self.b.store(lanes.number(dtype, _identity(line.op, dtype)), held)
+        return held
+
+    def _add(
+        self, lanes: Lanes, line: Line, value: Value, held: Mapping[str, Value]
+    ) -> None:
+        dtype = self.walk.types[line.name].dtype
+        before = self.b.load(held[line.name], typ=lanes.type(dtype))
+        self.b.store(_combine(lanes, line.op, before, value, dtype), held[line.name])
+
+    def _total(self, line: Line, sums: Sequence[tuple[Lanes, Value]]) -> Value:
+        """Chain by chain, then half of the lanes with the other half, and at last the rest."""
+        dtype = self.walk.types[line.name].dtype
+        totals: dict[int, Value] = {}
+        for lanes, held in sums:
+            value = self.b.load(held, typ=lanes.type(dtype))
+            known = totals.get(lanes.count)
+            totals[lanes.count] = (
+                value if known is None else _combine(lanes, line.op, known, value, dtype))
+        found: Value | None = None
+        for count, value in totals.items():
+            lanes = Lanes(self.b, count)
+            while lanes.count > 1:
+                lanes, low, high = lanes.halves(value)
+                value = _combine(lanes, line.op, low, high, dtype)
+            found = value if found is None else _combine(lanes, line.op, found, value, dtype)
+        assert found is not None
+        return found
+
+    # --- places ---------------------------------------------------------------------------------
+
+    def _operands(self) -> list[str]:
+        """Those that are read."""
+        read = {n for line in self.kernel.expression.lines for n in line.reads}
+        return [n for n in self.kernel.places if n[0] == "i" and n in read]
+
+    def _load(self, names: Sequence[str], places: Mapping[str, Value]) -> None:
+        for name in names:
+            place = places.get(name, self.bases[name])
+            self.known[name] = self.plain.load(place, self.walk.types[name].dtype)
+
+    def _base(self, number: int) -> Value:
+        places = self.b.function.args[0]
+        return self.b.load(
+            self.b.gep(places, [I64(number)], source_etype=_PLACES), typ=_PLACES, align=8)
+
+    def _row_of(self, name: str, at: Sequence[Value]) -> Value:
+        """Where a row of a place begins; a spilled temporary has one row only."""
+        if name[0] == "t":
+            return self.bases[name]
+        dims = self.walk.dims[name]
+        offset, stride = I64(0), dims[-1]
+        for dim, number in reversed(list(zip(dims[:-1], at, strict=True))):
+            if dim > 1:
+                offset = self.b.add(offset, self.b.mul(number, I64(stride)))
+            stride *= dim
+        bytes = BYTES[self.walk.types[name].dtype]
+        return self.b.gep(
+            self.bases[name], [self.b.mul(offset, I64(bytes))], source_etype=BYTE)
+
+
+def _combine(lanes: Lanes, op: str, a: Value, b: Value, dtype: str) -> Value:
+    return LINES[_COMBINED[op]].emit(lanes, [a, b], dtype)
+
+
+def _identity(op: str, dtype: str) -> float:
+    if op == "row_sum":
+        return 0
+    sign = -1 if op == "row_max" else 1
+    if dtype in ("f32", "f64"):
+        return sign * float("inf")
+    highest: int = 2 ** (8 * BYTES[dtype] - 1) - 1
+    return -highest - 1 if sign < 0 else highest

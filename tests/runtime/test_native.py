@@ -1,0 +1,144 @@
+"""Machine code computes what NumPy does: random kernels, functions at their edges, kept objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import execute, fused
+from test_fused import kernels
+
+from flowc.graph.builder import Builder
+from flowc.graph.graph import Graph, Output
+from flowc_runtime.types import TensorType
+
+pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
+
+from flowc_runtime.native import NativeDevice, build
+
+SIZES = (1, 2, 3, 5, 16, 17, 70)  # shorter than a vector, ragged, longer than several
+SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3.4e38, -3.4e38, 1e-8)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test alone."""
+    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    return tmp_path / "kernels"
+
+
+@settings(max_examples=150, deadline=None)
+@given(graph=kernels(SIZES), seed=st.integers(0, 9))
+def check_random_kernel(graph: Graph, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = {
+        n.attrs["name"]: rng.integers(-6, 7, n.type.sizes).astype(np.float32) / 4
+        for n in graph.nodes if n.op == "input"
+    }  # fmt: skip
+    found, wanted = execute(graph, inputs, {}, NativeDevice()), execute(graph, inputs, {})
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+def test_any_kernel_is_what_numpy_computes() -> None:
+    check_random_kernel()
+
+
+def values(lines: tuple[str, ...], *operands: np.ndarray, device: NativeDevice | None) -> list:
+    b = Builder()
+    dtypes = {"float32": "f32", "float64": "f64", "bool": "bool", "int32": "i32", "uint8": "u8"}
+    types = [TensorType(dtypes[str(a.dtype)], a.shape) for a in operands]
+    given = [b.input(f"x{k}", t) for k, t in enumerate(types)]
+    results = fused(b, lines, *given, shape=np.broadcast_shapes(*(a.shape for a in operands)))
+    graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate(results)])
+    found = execute(graph, {f"x{k}": a for k, a in enumerate(operands)}, {}, device)
+    return [found[f"y{k}"] for k in range(len(results))]
+
+
+def units_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Floats between them, of those that are finite and of one sign."""
+    finite = np.isfinite(a) & np.isfinite(b) & (np.sign(a) == np.sign(b))
+    return np.abs(a[finite].view(np.int32).astype(int) - b[finite].view(np.int32).astype(int))
+
+
+@pytest.mark.parametrize(
+    ("op", "exact", "low", "high"),
+    [("exp", np.exp, -90, 88.7), ("log", np.log, 1e-38, 1e38), ("log1p", np.log1p, -0.999, 1e6),
+     ("tanh", np.tanh, -12, 12)])
+def test_functions_are_within_units_of_the_last_place(
+    op: str, exact: Callable[[np.ndarray], np.ndarray], low: float, high: float
+) -> None:
+    rng = np.random.default_rng(1)
+    near, far = rng.uniform(max(low, -1.5), min(high, 1.5), 50_000), rng.uniform(low, high, 50_000)
+    x = np.concatenate([near, far]).astype(np.float32)
+    (found,) = values((f"o0 = {op}(i0)",), x, device=NativeDevice())
+    wanted = exact(x.astype(np.float64)).astype(np.float32)
+    assert units_apart(found, wanted).max() <= 4
+
+
+@pytest.mark.parametrize("op", ["exp", "log", "log1p", "tanh", "sqrt", "abs", "sign", "round"])
+@pytest.mark.parametrize("count", [1, len(SPECIAL), 100])
+def test_special_numbers_give_what_ieee_says(op: str, count: int) -> None:
+    x = np.resize(np.array(SPECIAL, np.float32), count)
+    (found,) = values((f"o0 = {op}(i0)",), x, device=NativeDevice())
+    (wanted,) = values((f"o0 = {op}(i0)",), x, device=None)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_a_number_does_not_depend_on_where_it_stands() -> None:
+    """In a vector or in the ragged end of a row: the same bits."""
+    x = np.full((3, 37), 0.7371, np.float32)
+    lines = ("t0 = exp(i0)", "t1 = tanh(t0)", "o0 = log(t1)")
+    (found,) = values(lines, x, device=NativeDevice())
+    assert len(np.unique(found)) == 1
+
+
+def test_a_row_is_reduced_alike_however_many_there_are() -> None:
+    rows = np.random.default_rng(3).normal(size=(9, 1003)).astype(np.float32)
+    lines = ("t0 = row_max(i0)", "t1 = sub(i0, t0)", "t2 = exp(t1)", "t3 = row_sum(t2)",
+             "o0 = div(t2, t3)")  # fmt: skip
+    (all_rows,) = values(lines, rows, device=NativeDevice())
+    for k, row in enumerate(rows):
+        (alone,) = values(lines, row[None], device=NativeDevice())
+        np.testing.assert_array_equal(alone[0], all_rows[k])
+
+
+def test_other_dtypes() -> None:
+    counts = np.arange(-40, 41, dtype=np.int32)
+    lines = ("t0 = greater(i0, 3)", "t1 = where(t0, i0, 7)", "t2 = cast(t1, {dtype=f32})",
+             "o0 = mul(t2, 0.1)", "o1 = logical_not(t0)")  # fmt: skip
+    found, wanted = (values(lines, counts, device=d) for d in (NativeDevice(), None))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(a, b)
+    pixels = np.arange(256, dtype=np.uint8).reshape(2, 128)
+    lines = ("t0 = cast(i0, {dtype=f32})", "o0 = div(t0, 255.0)")
+    found, wanted = (values(lines, pixels, device=d) for d in (NativeDevice(), None))
+    np.testing.assert_array_equal(found[0], wanted[0])
+
+
+def test_machine_code_is_kept_and_a_damaged_file_is_not_run(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.linspace(-1, 1, 41, dtype=np.float32)
+    lines = ("o0 = tanh(i0)",)
+    (first,) = values(lines, x, device=NativeDevice())
+    (kept,) = cache.iterdir()
+    assert kept.stat().st_mode & 0o077 == 0 and cache.stat().st_mode & 0o022 == 0
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    (again,) = values(lines, x, device=NativeDevice())
+    np.testing.assert_array_equal(again, first)
+    assert kept.read_bytes() == whole
+    kept.chmod(0o666)  # others could have written it
+    values(lines, x, device=NativeDevice())
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_cache_it_runs_too(cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    (found,) = values(("o0 = neg(i0)",), np.ones(3, np.float32), device=NativeDevice())
+    np.testing.assert_array_equal(found, -np.ones(3))
