@@ -10,7 +10,7 @@ from llvmlite import ir
 
 from flowc_runtime.memory import HostMemory, aligned_zeros
 from flowc_runtime.native.build import addresses_of
-from flowc_runtime.native.expressions import Kernel, kernel_of
+from flowc_runtime.native.expressions import Kernel, Task, task_of
 from flowc_runtime.native.target import this_target
 from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
@@ -27,8 +27,13 @@ class NativeDevice:
 
     name = "native"
 
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Program, Code]] = {}  # a program may be bound several times
+
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
-        return NativeProgram(program, memory, _machine_code(program))
+        if id(program) not in self._known:
+            self._known[id(program)] = program, _machine_code(program)
+        return NativeProgram(program, memory, self._known[id(program)][1])
 
 
 class NativeProgram(BoundProgram):
@@ -63,20 +68,19 @@ def _machine_code(program: Program) -> Code:
     lanes = this_target().lanes
     if lanes == 1:
         return {}
+    tasks = {id(i): task for i, buffers in _fused(program) if (task := task_of(i, buffers))}
     module = ir.Module()
-    kernels: dict[str, tuple[Instruction, Kernel]] = {}
-    for instruction, buffers in _fused(program):
-        kernel = kernel_of(instruction, buffers)
-        if kernel is not None:
-            name = f"k{len(kernels)}"
-            kernel.emit(module, name, lanes)
-            kernels[name] = (instruction, kernel)
+    kernels: dict[Task, tuple[Kernel, str]] = {}
+    for task in dict.fromkeys(tasks.values()):
+        if (kernel := task.kernel()) is not None:
+            kernels[task] = kernel, f"k{len(kernels)}"
+            kernel.emit(module, kernels[task][1], lanes)
     if not kernels:
         return {}
-    addresses = addresses_of(str(module), tuple(kernels))
+    addresses = addresses_of(str(module), [name for _, name in kernels.values()])
     return {
-        id(instruction): (kernel, addresses[name])
-        for name, (instruction, kernel) in kernels.items()
+        k: (kernels[task][0], addresses[kernels[task][1]])
+        for k, task in tasks.items() if task in kernels
     }
 
 

@@ -20,6 +20,7 @@ from flowc_runtime.expression import (
 from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES, cast
 from flowc_runtime.native.phases import Form, Pass, Phases, phases
+from flowc_runtime.ops.op import Types
 from flowc_runtime.plan import Buffer, Instruction
 
 CHAINS = 4  # sums of a row that go on side by side, since each addition waits for the last one
@@ -55,30 +56,39 @@ class Kernel:
         _Emitter(self, ir.IRBuilder(function.append_basic_block("entry")), lanes).run()
 
 
-def kernel_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Kernel | None:
-    """The kernel of a fused instruction; None where it is left to NumPy."""
-    expression = parse_expression(instruction.attrs["lines"])
+@dataclass(frozen=True)
+class Task:
+    """All that the code of a fused instruction depends on; many instructions have the same."""
+
+    lines: tuple[str, ...]
+    shape: tuple[int, ...]
+    operands: Types
+    results: Types
+
+    def kernel(self) -> Kernel | None:
+        """None where it is left to NumPy."""
+        expression = parse_expression(self.lines)
+        walk = blocking(expression, self.operands, self.results, self.shape)
+        form = Form(walk)
+        if 0 in walk.shape or any(form.spread(f"o{k}") for k in range(len(self.results))):
+            return None
+        if not all(_has_code(line, walk) for line in expression.lines):
+            return None
+        return Kernel(expression, walk, phases(expression, form))
+
+
+def task_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
+    """None where a result's bytes are an operand's, but not element by element."""
     operands = [buffers[k] for k in instruction.operands]
     results = [buffers[k] for k in instruction.results]
-    walk = blocking(
-        expression, tuple(b.type for b in operands), tuple(b.type for b in results),
-        instruction.attrs["shape"])
-    if 0 in walk.shape or not _harmless(operands, results):
-        return None
-    form = Form(walk)
-    if any(form.spread(f"o{k}") for k in range(len(results))):
-        return None
-    if not all(_has_code(line, walk) for line in expression.lines):
-        return None
-    return Kernel(expression, walk, phases(expression, form))
-
-
-def _harmless(operands: Sequence[Buffer], results: Sequence[Buffer]) -> bool:
-    """Whether no result's bytes are an operand's, unless element by element."""
-    return not any(
-        result.meets(operand) and (result.offset, result.type) != (operand.offset, operand.type)
-        for result in results for operand in operands
-    )
+    for result in results:
+        for operand in operands:
+            same = (result.offset, result.type) == (operand.offset, operand.type)
+            if result.meets(operand) and not same:
+                return None
+    return Task(
+        tuple(instruction.attrs["lines"]), tuple(instruction.attrs["shape"]),
+        tuple(b.type for b in operands), tuple(b.type for b in results))
 
 
 def _has_code(line: Line, walk: Blocking) -> bool:
