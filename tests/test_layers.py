@@ -46,6 +46,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.numpy_device": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
         "flowc_runtime.device", "flowc_runtime.blocking"),
+    "flowc_runtime.native": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
+        "flowc_runtime.blocking", "flowc_runtime.numpy_device"),
+    "flowc_runtime.backend": (
+        "flowc_runtime.device", "flowc_runtime.numpy_device", "flowc_runtime.native"),
     "flowc_runtime.blame": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.memory", "flowc_runtime.device",
         "flowc_runtime.expression", "flowc_runtime.numpy_device"),
@@ -100,7 +105,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.collector": (),
     "flowc.render": (*NOUNS, "flowc"),
     "flowc.explain": (
-        *NOUNS, "flowc.costs", "flowc.onnx.errors", "flowc_runtime.checkpoint",
+        *NOUNS, "flowc.costs", "flowc.onnx.errors", "flowc_runtime.backend", "flowc_runtime.checkpoint",
         "flowc_runtime.runfolder",
         "flowc_runtime.data", "flowc_runtime.training", "flowc_runtime.cluster",
         "flowc_runtime.cluster.work.errors"),
@@ -147,7 +152,7 @@ LIBRARIES = {
     "lark": ("flowc.syntax", "flowc_grammar"),
     "click": ("flowc.cli",),
     "rich": ("flowc.cli", "flowc.render"),
-    "platformdirs": ("flowc.cli",),
+    "platformdirs": ("flowc.cli", "flowc_runtime.native"),
     "tensorboardX": ("flowc_runtime.runfolder",),
     "safetensors": ("flowc_runtime.checkpoint",),
     "PIL": ("flowc_runtime.data",),
@@ -159,6 +164,7 @@ LIBRARIES = {
     "google": ("flowc_runtime.cluster.control", "flowc.onnx"),
     "onnx": ("flowc.onnx",),
     "ray": ("flowc_runtime.cluster.launch",),
+    "llvmlite": ("flowc_runtime.native",),
     "pycuda": ("flowc_runtime.cuda", "flowc.cli"),
 }
 

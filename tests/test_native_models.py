@@ -1,0 +1,92 @@
+"""A step of training of each model that comes with flowc: machine code against NumPy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import run
+from zoo import SMALL
+
+from flowc.diagnostic import Sink
+from flowc.driver import Options, compile
+from flowc.jobs import initialise
+from flowc.source import Source
+from flowc_runtime.backend import device_of
+from flowc_runtime.executor import Session
+from flowc_runtime.plan import Plan
+
+pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
+
+FOLDER = Path(__file__).parents[1] / "models"
+LARGE = ("efficientnet_lite0", "inception_v3", "resnet50")
+MODELS = [
+    pytest.param(path.stem, marks=[pytest.mark.soak] * (path.stem in LARGE))
+    for path in sorted(FOLDER.glob("*.flow"))
+]
+BATCH, SEED = 4, 5
+
+
+def plan_of(model: str) -> Plan:
+    path = FOLDER / f"{model}.flow"
+    options = Options(defines={"train.batch": str(BATCH), **SMALL.get(model, {})})
+    return compile(Source(path.name, path.read_text(), path.parent), Sink(), options)[1]
+
+
+def ready(plan: Plan, backend: str) -> Session:
+    """Initialised, and fed with made-up examples."""
+    session = Session(plan, device=device_of(backend))
+    initialise(session, SEED)
+    rng = np.random.default_rng(SEED)
+    for view in session.inputs("train").values():
+        whole = rng.integers(0, 2, view.shape)  # small, since they may be indices
+        view[...] = whole if view.dtype.kind in "iub" else rng.uniform(0.1, 2, view.shape)
+    session.bind("train").set_system(SEED, 1)
+    return session
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_instruction_of_a_step_gives_what_numpy_gives(model: str) -> None:
+    """With the operands that NumPy has there: what a network makes of a difference is its own."""
+    plan = plan_of(model)
+    if "train" not in plan.programs:
+        pytest.skip("not to be trained")
+    native, numpy = (ready(plan, backend).bind("train") for backend in ("native", "numpy"))
+    buffers = numpy.program.buffers
+    for number, instruction in enumerate(numpy.program.instructions):
+        size = 1.0
+        for k in instruction.operands:
+            operand = numpy.memory.view(buffers[k])
+            np.copyto(native.memory.view(buffers[k]), operand)
+            size = np.abs(operand[np.isfinite(operand)].astype(float)).max(initial=size)
+        with np.errstate(all="ignore"):
+            for bound in (native, numpy):
+                bound.run(number, number + 1)
+        for k in instruction.results:
+            found, wanted = native.memory.view(buffers[k]), numpy.memory.view(buffers[k])
+            np.testing.assert_allclose(found, wanted, 2e-5, 2e-6 * size, err_msg=str(instruction))
+
+
+def test_a_run_gives_the_same_bits_again() -> None:
+    plan = plan_of("tagger")
+    first, second = (ready(plan, "native") for _ in range(2))
+    for session in (first, second):
+        session.run("train", seed=SEED, step=1)
+    for path, value in first.variables.items():
+        np.testing.assert_array_equal(second.variables[path], value, err_msg=path)
+
+
+def test_a_model_trains_and_is_measured_with_machine_code(tmp_path: Path) -> None:
+    model, out = FOLDER / "spiral.flow", tmp_path / "run"
+    done = run("train", model, "--backend", "native", "--steps", "20", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert "predicted" not in done.stdout  # costs are known of NumPy's kernels alone
+    for backend in ("native", "numpy"):
+        assert run("eval", model, "--weights", out, "--backend", backend).exit_code == 0
+
+
+def test_tasks_of_a_cluster_compute_with_numpy() -> None:
+    done = run("train", FOLDER / "spiral.flow", "--local", "2", "--backend", "native")
+    assert done.exit_code == 2
+    assert "leave --backend away" in done.stderr
