@@ -105,8 +105,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.collector": (),
     "flowc.render": (*NOUNS, "flowc"),
     "flowc.explain": (
-        *NOUNS, "flowc.costs", "flowc.onnx.errors", "flowc_runtime.backend", "flowc_runtime.checkpoint",
-        "flowc_runtime.runfolder",
+        *NOUNS, "flowc.costs", "flowc.onnx.errors", "flowc_runtime.backend",
+        "flowc_runtime.checkpoint", "flowc_runtime.runfolder",
         "flowc_runtime.data", "flowc_runtime.training", "flowc_runtime.cluster",
         "flowc_runtime.cluster.work.errors"),
     "flowc.codes": (),
