@@ -288,3 +288,10 @@ def test_a_direct_call_gives_what_the_kernel_of_the_catalog_gives(op: str) -> No
         assert rule.kernel is not None
         rule.kernel((wanted,), args, sample.attrs, scratch)
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_root_of_minus_zero_has_the_sign_that_the_power_has() -> None:
+    """NumPy takes roots where the exponent is stretched, and powers where it is not."""
+    halves, one = np.full((1,), 0.5, np.float32), np.full((1, 1), 3, np.float32)
+    (y, _) = run(("o0 = pow(-0.0, i0)", "o1 = mul(i1, o0)"), halves, one)
+    assert (y, np.signbit(y)) == (0, False)
