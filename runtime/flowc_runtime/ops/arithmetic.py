@@ -71,15 +71,13 @@ def _whole(name: str, ufunc: Any) -> Kernel:
 
 
 def _pow(outs: Sequence[Array], ins: Sequence[Array], attrs: Attrs, scratch: Array) -> None:
-    base, exponent, out = *ins, outs[0]
-    if out.size == 1:  # a stretched exponent of 0.5 makes NumPy take roots: other for -0 and -inf
-        base, exponent, out = base.reshape(1), exponent.reshape(1), out.reshape(1)
+    base, exponent = ins
     if exponent.dtype.kind == "i" and exponent.size and exponent.min() < 0:
         raise BadValue(f"an integer has no power {exponent.min()} among the integers")
     if is_constant(exponent) and exponent.item(0) == 2:
-        np.multiply(base, base, out=out)  # ten times as fast as np.power
+        np.multiply(base, base, out=outs[0])  # ten times as fast as np.power
     else:
-        np.power(base, exponent, out=out)
+        np.power(base, exponent, out=outs[0])
 
 
 def _add_rule(emit: Emit, forward: Forward, g: Any) -> tuple[Any, ...]:
