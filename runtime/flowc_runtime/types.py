@@ -65,9 +65,10 @@ class TensorType:
     @property
     def sizes(self) -> tuple[int, ...]:
         """The shape as integers; a symbolic dimension is a bug of the caller."""
-        if not all(isinstance(dim, int) for dim in self.shape):
-            raise ValueError(f"{self} has dimensions that are not bound")
-        return tuple(int(dim) for dim in self.shape)  # type: ignore[arg-type]
+        for dim in self.shape:  # the compiler asks some hundred thousand times: no generator
+            if not isinstance(dim, int):
+                raise ValueError(f"{self} has dimensions that are not bound")
+        return self.shape  # type: ignore[return-value]
 
     @property
     def bytes(self) -> int:
