@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import execute, fused
-from test_fused import kernels
+from test_fused import kernels, made_up
 
 from flowc.graph.builder import Builder
 from flowc.graph.graph import Graph, Output
@@ -34,11 +34,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @settings(max_examples=150, deadline=None)
 @given(graph=kernels(SIZES), seed=st.integers(0, 9))
 def check_random_kernel(graph: Graph, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    inputs = {
-        n.attrs["name"]: rng.integers(-6, 7, n.type.sizes).astype(np.float32) / 4
-        for n in graph.nodes if n.op == "input"
-    }  # fmt: skip
+    inputs = made_up(graph, seed)
     found, wanted = execute(graph, inputs, {}, NativeDevice()), execute(graph, inputs, {})
     for name, value in wanted.items():
         np.testing.assert_allclose(found[name], value, rtol=2e-5, atol=1e-6, err_msg=name)
@@ -142,3 +138,18 @@ def test_without_a_cache_it_runs_too(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     (found,) = values(("o0 = neg(i0)",), np.ones(3, np.float32), device=NativeDevice())
     np.testing.assert_array_equal(found, -np.ones(3))
+
+
+def test_a_row_s_value_is_stored_wide_after_what_its_place_held_was_read() -> None:
+    """The second result is one number a row, stored for each element where the first operand was.
+    """
+    wide, narrow = TensorType("f32", (2, 5)), TensorType("f32", (2, 1))
+    b = Builder()
+    operands = [b("neg", b.input(f"x{k}", t)) for k, t in enumerate((wide, narrow))]
+    attrs = {"lines": ("t0 = exp(i0)", "o0 = row_sum(t0)", "o1 = neg(i1)"), "shape": (2, 5)}
+    results = b.append("fused", tuple(v.ref for v in operands), attrs, (narrow, wide))
+    graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate(results)])
+    inputs = {"x0": np.arange(10, dtype=np.float32).reshape(2, 5) / 8, "x1": np.ones((2, 1), "f")}
+    found, wanted = execute(graph, inputs, {}, NativeDevice()), execute(graph, inputs, {})
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)

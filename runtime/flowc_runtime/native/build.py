@@ -80,5 +80,10 @@ def _keep(path: Path, code: bytes) -> None:
     """Whole or not at all, also where two processes do it at once."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(hashlib.sha256(code).digest() + code)
-    os.replace(file.name, path)
+        try:
+            file.write(hashlib.sha256(code).digest() + code)
+            file.flush()
+            os.replace(file.name, path)
+        except OSError:
+            os.unlink(file.name)
+            raise

@@ -22,7 +22,6 @@ ELEMENTS: dict[str, Type] = {
     "bool": BIT,
 }  # fmt: skip
 BYTES = {"f32": 4, "f64": 8, "i64": 8, "i32": 4, "i8": 1, "u8": 1, "bool": 1}
-_LETTERS = {"f32": "f32", "f64": "f64"}  # in the names of LLVM's functions
 
 
 @dataclass
@@ -58,7 +57,7 @@ class Lanes:
 
     def call(self, name: str, dtype: str, *args: Value) -> Value:
         """A function of LLVM's for floats, such as `llvm.sqrt`."""
-        full = f"{name}.{'' if self.count == 1 else f'v{self.count}'}{_LETTERS[dtype]}"
+        full = f"{name}.{'' if self.count == 1 else f'v{self.count}'}{dtype}"
         module = self.b.module
         if full not in module.globals:
             type = ir.FunctionType(self.type(dtype), [self.type(dtype)] * len(args))

@@ -77,7 +77,8 @@ def phases(expression: Expression, form: Form) -> Phases:
             once.append(line)
             continue
         needed = max((known_after[n] + 1 for n in line.reads if n in known_after), default=0)
-        if needed == len(passes):
+        # What is stored wide before a pass would come ahead of the pass's own reads there.
+        if needed == len(passes) or (_is_stored_wide(line, form) and passes[-1].during):
             passes.append(Pass())
         pass_of[line.name] = len(passes) - 1
         if line.op in ROW_OPS:
@@ -92,6 +93,12 @@ def phases(expression: Expression, form: Form) -> Phases:
 
 def _is_single(line: Line, form: Form) -> bool:
     return line.op not in ROW_OPS and line.name[0] == "t" and form.single(line.name)
+
+
+def _is_stored_wide(line: Line, form: Form) -> bool:
+    """A value of a row whose tensor has it for each element."""
+    result = line.name[0] == "o" and line.op not in ROW_OPS
+    return result and not form.full(line.name) and form.stored_full(line.name)
 
 
 def _spilled(
