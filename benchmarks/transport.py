@@ -134,9 +134,9 @@ def cpu_seconds() -> float:
 
 
 def measure(work: str, shared_memory: bool, rounds: int) -> list[dict]:
-    from flowc_runtime.cluster.grpc_options import MALLOC_TUNABLES
+    from flowc_runtime.cluster.launch.environment import GLIBC_TUNABLES
 
-    environment = {**os.environ, "GLIBC_TUNABLES": MALLOC_TUNABLES, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "GLIBC_TUNABLES": GLIBC_TUNABLES, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(HERE), "--child", work, "--rounds", str(rounds)]
     both = [
         subprocess.Popen(

@@ -22,7 +22,7 @@ CLUSTER = ("flowc_runtime.cluster", "flowc_runtime.plan")
 # What a task does in a step, and with whom: to be run, proven, measured or predicted.
 STEP_TABLE = (
     "flowc_runtime.cluster.work.table", "flowc_runtime.cluster.work.boxes",
-    "flowc_runtime.cluster.work.sums")
+    "flowc_runtime.cluster.work.sums", "flowc_runtime.cluster.work.direct")
 ROOMS: dict[str, tuple[str, ...]] = {
     # the runtime, from what everything needs to what needs everything
     "flowc_grammar": (),
@@ -71,6 +71,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.cluster": (*TARGET, "flowc_runtime.plan"),
     "flowc_runtime.cluster.work.table": CLUSTER,
     "flowc_runtime.cluster.work.boxes": (*CLUSTER, "flowc_runtime.cluster.work.table"),
+    "flowc_runtime.cluster.work.direct": (*CLUSTER, "flowc_runtime.cluster.work.table"),
     "flowc_runtime.cluster.work.sums": (*TARGET, *CLUSTER),
     "flowc_runtime.cluster.work.errors": (),
     "flowc_runtime.cluster.memory": (*CLUSTER, *STEP_TABLE),

@@ -9,6 +9,7 @@ from flowc.costs import CostModel, Seconds
 from flowc_runtime.cluster.plan import GRADIENT, ClusterPlan, Part, TaskName
 from flowc_runtime.cluster.shards import joins, subtrees
 from flowc_runtime.cluster.work.boxes import outgoing, personal, slice_of
+from flowc_runtime.cluster.work.direct import direct_tensors
 from flowc_runtime.cluster.work.table import (
     Add,
     Fill,
@@ -177,11 +178,13 @@ class Steps:
         if shard == 0 and channel in self._out:
             yield Open(channel)
         found = self._channels[channel]
-        tensors, added = len(found.tensors), self._joins[shard]
+        direct = direct_tensors(self._plan, self._me, self._ranges, found)
+        left = [t for t in found.tensors if t.name not in direct]
+        bytes, added = sum(t.type.bytes for t in left), self._joins[shard]
         if added:
-            seconds = self._costs.adding(found.bytes, tensors).times(added)
+            seconds = self._costs.adding(bytes, len(left)).times(added)
         else:
-            seconds = self._costs.copying(found.bytes, tensors)
+            seconds = self._costs.copying(bytes, len(left))
         yield Work(seconds, "adding gradients")
 
     def _sum(self, channel: str, share: float) -> Iterator[Event]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from flowc_runtime.memory import HostMemory
+from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Instruction, Program
 
 
@@ -54,6 +56,13 @@ class Run(Protocol):
 
     def __call__(self, start: int, stop: int) -> None:
         """Runs the instructions from `start` up to `stop`; raises ExecutionError."""
+        ...
+
+    def into(self, places: Mapping[int, Array]) -> Run:
+        """The same with some results elsewhere, by number of their buffers.
+
+        Nothing may read these, and their instructions nothing that lies in the same bytes.
+        """
         ...
 
     def loop(self, index: int) -> Loop:

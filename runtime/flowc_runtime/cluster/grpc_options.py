@@ -37,10 +37,3 @@ SERVER_OPTIONS: Options = (
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),  # two workers at one port would share its connections at random
 )
-
-# For processes that move large payloads: glibc otherwise gives every large block of memory back to
-# the system at once, and each chunk begins on fresh pages.
-MALLOC_TUNABLES = (
-    "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=1073741824:"
-    "glibc.malloc.top_pad=67108864:glibc.malloc.arena_max=1"
-)

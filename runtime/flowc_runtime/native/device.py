@@ -56,11 +56,10 @@ class NativeProgram(BoundProgram):
         return NativeProgram(body, self._memory, self._code)
 
     def _places(self, instruction: Instruction, kernel: Kernel) -> list[Array]:
-        buffers = self._program.buffers
         spilled = [aligned_zeros(size) for size in kernel.spilled_bytes]
         self._spilled += spilled
         tensors = [*instruction.operands, *instruction.results]
-        return [*(self._memory.view(buffers[k]) for k in tensors), *spilled]
+        return [*map(self._view, tensors), *spilled]
 
 
 def _machine_code(program: Program) -> Code:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from copy import copy
 from functools import partial
 
 import numpy as np
@@ -13,7 +15,7 @@ from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.fused import fused_calls
 from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.ops import CATALOG
-from flowc_runtime.ops.op import BadValue
+from flowc_runtime.ops.op import Array, BadValue
 from flowc_runtime.plan import Instruction, Program
 
 
@@ -32,6 +34,7 @@ class BoundProgram:
     def __init__(self, program: Program, memory: HostMemory):
         self._program = program
         self._memory = memory
+        self._elsewhere: Mapping[int, Array] = {}
         self._calls = [self._bind(i) for i in program.instructions]
         self._lists: dict[tuple[int, int], list[Call]] = {}
 
@@ -44,6 +47,19 @@ class BoundProgram:
             done = len(self._between(start, stop)) - len(list(calls)) - 1
             index = self._instruction_of(start, done)
             raise ExecutionError.of(self._program.instructions[index], str(reason)) from reason
+
+    def into(self, places: Mapping[int, Array]) -> BoundProgram:
+        other = copy(self)
+        other._elsewhere, other._lists = places, {}
+        other._calls = [
+            calls if places.keys().isdisjoint(instruction.results) else other._bind(instruction)
+            for instruction, calls in zip(self._program.instructions, self._calls, strict=True)
+        ]
+        return other
+
+    def _view(self, buffer: int) -> Array:
+        place = self._elsewhere.get(buffer)
+        return self._memory.view(self._program.buffers[buffer]) if place is None else place
 
     def _between(self, start: int, stop: int) -> list[Call]:
         """The calls of some instructions as one list, which is made once."""
@@ -72,8 +88,8 @@ class BoundProgram:
 
     def _bind(self, instruction: Instruction) -> list[Call]:
         buffers = self._program.buffers
-        ins = tuple(self._memory.view(buffers[k]) for k in instruction.operands)
-        outs = tuple(self._memory.view(buffers[k]) for k in instruction.results)
+        ins = tuple(map(self._view, instruction.operands))
+        outs = tuple(map(self._view, instruction.results))
         scratch = self._memory.scratch(instruction.scratch_offset, instruction.scratch_bytes)
         if instruction.op == "fused":
             return fused_calls(instruction, buffers, ins, outs, scratch)

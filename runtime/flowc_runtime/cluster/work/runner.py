@@ -14,6 +14,7 @@ from flowc_runtime.cluster.memory import spare_bytes
 from flowc_runtime.cluster.plan import GRADIENT, UPDATE, ClusterPlan, TaskName
 from flowc_runtime.cluster.shards import Range, shard_seed, subtrees
 from flowc_runtime.cluster.work.boxes import incoming, outgoing, payload_bytes, slice_of
+from flowc_runtime.cluster.work.direct import direct_tensors
 from flowc_runtime.cluster.work.packing import Packing, copy_all, view_of
 from flowc_runtime.cluster.work.sums import PartialSums, TotalSum
 from flowc_runtime.cluster.work.table import (
@@ -39,6 +40,7 @@ from flowc_runtime.cluster.work.table import (
     replicas_in,
     step_table,
 )
+from flowc_runtime.device import Run as RunProgram
 from flowc_runtime.executor import Bound, Session
 from flowc_runtime.memory import aligned_zeros
 from flowc_runtime.ops.op import Array
@@ -125,7 +127,10 @@ class Runner:
             for box in incoming(plan, me, ranges):
                 self._inboxes[box.name, box.producer] = exchange.inbox(box.name, box.producer)
         self._slots: dict[str, Bytes] = {}  # of this step, by channel
+        self._filling: dict[str, int] = {}  # the sequence number that a slot is for
         self._own: dict[str, Bytes] = {}  # sums that nobody else takes
+        self._direct = self._find_direct()
+        self._into_slots: dict[tuple[int, ...], RunProgram] = {}  # by the slots' identities
         self._spare = aligned_zeros(spare_bytes(plan, me, ranges))
         self.kept = KeptOutputs(self._mine, plan.shards, [scalars_of(b) for b in self._lanes])
         self._base: int | None = None  # the step that the generation began after
@@ -163,6 +168,8 @@ class Runner:
                 update = self._programs[UPDATE]
                 return lambda sequence: update.set_system(self._seed, self._now)
             case Run(program, start, stop, lane):
+                if program == GRADIENT and self._direct:
+                    return lambda sequence: self._gradients(sequence)(start, stop)
                 run = self._bound(program, lane).run
                 return lambda sequence: run(start, stop)
             case CheckLoss(lane):
@@ -190,6 +197,39 @@ class Runner:
                 return self._send_variables(channel)
             case Commit():
                 return self._commit
+
+    def _find_direct(self) -> dict[str, dict[str, int]]:
+        """By channel the tensors that the gradient program puts into the slot itself."""
+        found = {
+            c.name: direct_tensors(self._plan, self._me, self._ranges, c)
+            for c in self._plan.channels if c.kind == "gradients" and c.name in self._outboxes
+        }
+        return {name: tensors for name, tensors in found.items() if tensors}
+
+    def _gradients(self, sequence: int) -> RunProgram:
+        """The gradient program with results in the slots of this step; it is bound once a slot."""
+        slots = [self._room(channel, sequence) for channel in self._direct]
+        key = tuple(map(id, slots))
+        if key not in self._into_slots:
+            places = {
+                tensors[t.name]: view
+                for (name, tensors), slot in zip(self._direct.items(), slots, strict=True)
+                for t, view in zip(
+                    self._packings[name].channel.tensors, self._packings[name].views(slot),
+                    strict=True)
+                if t.name in tensors
+            }
+            self._into_slots[key] = self._lanes[0].run.into(places)
+        return self._into_slots[key]
+
+    def _room(self, channel: str, sequence: int) -> Bytes:
+        """The slot of this step."""
+        if self._filling.get(channel) != sequence:
+            self._filling[channel] = sequence
+            outbox = self._outboxes.get(channel)
+            self._slots[channel] = (
+                self.waits.room(outbox, channel, sequence) if outbox else self._local(channel))
+        return self._slots[channel]
 
     def _bound(self, program: str, lane: int) -> Bound:
         return self._lanes[lane] if program == GRADIENT else self._programs[program]
@@ -260,16 +300,21 @@ class Runner:
 
     def _add(self, channel: str, shard: int, bound: Bound) -> Call:
         packing, outputs = self._packings[channel], bound.outputs
-        sources = [view_of(outputs, t.name) for t in packing.channel.tensors]
-        sums = PartialSums(self._mine, self._plan.shards, sources)
-        outbox, size = self._outboxes.get(channel), packing.channel.bytes
+        direct = self._direct.get(channel, ())
+        copied = [k for k, t in enumerate(packing.channel.tensors) if t.name not in direct]
+        names = [packing.channel.tensors[k].name for k in copied]
+        sums = PartialSums(
+            self._mine, self._plan.shards, [view_of(outputs, name) for name in names])
+        size = packing.channel.bytes
 
         def call(sequence: int) -> None:
-            if shard == 0:
-                self._slots[channel] = (
-                    self.waits.room(outbox, channel, sequence) if outbox else self._local(channel))
-            slot = self._slots[channel]
-            sums.add(shard, lambda level: packing.views(slot, level * size))
+            slot = self._room(channel, sequence)
+
+            def level(number: int) -> list[Array]:
+                views = packing.views(slot, number * size)
+                return [views[k] for k in copied]
+
+            sums.add(shard, level)
 
         return call
 
