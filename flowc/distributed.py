@@ -92,8 +92,8 @@ def _open(
     spec = write_spec(data_spec(job.settings.data, job.checked.inputs, job.names))
     with _launcher(cluster, places, threads, run) as (launcher, credentials):
         engine = ClusterEngine(
-            plan, write_cluster_plan(plan), spec, job.settings.seed, threads, places, launcher,
-            credentials, job.session.variables, emit, seconds,
+            plan, write_cluster_plan(plan), spec, job.settings.seed, threads, job.setup.backend,
+            places, launcher, credentials, job.session.variables, emit, seconds,
         )  # fmt: skip
         with closing(engine):
             yield engine

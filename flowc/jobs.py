@@ -72,7 +72,7 @@ class Setup:
     place: Source | None = None  # instead of the text's own place section
     runs: Runs | None = None  # None: in this process
     known: Known = field(default_factory=dict)  # names of numbers in the data, from training
-    backend: str = "numpy"  # of this process
+    backend: str = "numpy"  # of this process, and of all tasks
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ SECONDS = 20.0
 HELLO = Hello(PROTOCOL, "0.1.0", "another job", "worker:0", 5.0)
 COMMANDS = [
     encode_command(command) for command in (
-        Setup("{}", "{}", 1, 1), Load(1, 1, "w", 0, bytes(100), True), Run(1, 0, 5),
+        Setup("{}", "{}", 1, 1, "numpy"), Load(1, 1, "w", 0, bytes(100), True), Run(1, 0, 5),
         Collect(1, 1, ("w",)), Finish(), HELLO)
 ]  # fmt: skip
 

@@ -54,6 +54,19 @@ def test_the_weights_are_those_of_one_process(tmp_path: Path, alone: str, way: s
     assert (end["step"], end["weights_sha256"]) == (200, alone)
 
 
+@pytest.mark.parametrize("way", [("--local", "2"), ("--local", "3", "--sync", "all_reduce")])
+def test_native_tasks_have_the_weights_of_one_native_process(
+    tmp_path: Path, way: tuple[str, ...]
+) -> None:
+    pytest.importorskip("llvmlite")
+    native = ("--backend", "native")
+    one, several = (
+        finished(small_model(tmp_path / place, 50), *native, *where)["weights_sha256"]
+        for place, where in (("one", ()), ("several", way))
+    )
+    assert one == several
+
+
 def test_a_model_in_two_stages_has_the_weights_of_one_process(tmp_path: Path, alone: str) -> None:
     assert finished(small_model(tmp_path, more=STAGES), "--local", "2")["weights_sha256"] == alone
 

@@ -90,8 +90,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.cluster.work": (
         *TARGET, *CLUSTER, *STEP_TABLE, "flowc_runtime.cluster.work.errors",
         "flowc_runtime.cluster.memory", "flowc_runtime.cluster.planfile", "flowc_runtime.memory",
-        "flowc_runtime.device", "flowc_runtime.executor", "flowc_runtime.data",
-        "flowc_runtime.checkpoint", "flowc_runtime.training"),
+        "flowc_runtime.device", "flowc_runtime.backend", "flowc_runtime.executor",
+        "flowc_runtime.data", "flowc_runtime.checkpoint", "flowc_runtime.training"),
     "flowc_runtime.cluster.task": ("flowc_runtime.cluster", "flowc_runtime.cluster.control"),
     "flowc_runtime.cluster.coordinator": (
         "flowc_runtime.cluster", "flowc_runtime.cluster.control", "flowc_runtime.cluster.launch",

@@ -116,8 +116,6 @@ def _open(
     with diagnosing() as sink:
         source = read_model(model, sink)
         setup = replace(setup, place=where.place_section(sink), runs=where.runs(sink))
-        if setup.runs is not None and setup.backend != "numpy":
-            raise click.UsageError("tasks of a cluster compute with NumPy; leave --backend away")
         if resume:
             job, run = reopen(source, sink, setup, out)
             _check_fits(job, sink)

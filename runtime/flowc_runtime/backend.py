@@ -9,6 +9,7 @@ from flowc_runtime.numpy_device import NumpyDevice
 
 BACKENDS = ("numpy", "native")
 CODES: Mapping[str, str] = {
+    "backend-unknown": "A task was asked for a backend that its version of flowc does not have.",
     "native-missing": "The native backend needs a package that is not installed: "
     "`pip install 'flowc[native]'`.",
 }
@@ -26,6 +27,9 @@ def device_of(backend: str) -> Device:
     """Raises BackendError."""
     if backend == "numpy":
         return NumpyDevice()
+    if backend not in BACKENDS:
+        known = ", ".join(BACKENDS)
+        raise BackendError("backend-unknown", f"there is no backend `{backend}` here, only {known}")
     try:
         from flowc_runtime.native import NativeDevice
     except ImportError as error:

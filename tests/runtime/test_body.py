@@ -15,6 +15,7 @@ from flowc.diagnostic import Sink
 from flowc.driver import Options, check, cluster_plan_of
 from flowc.place.strategy import Strategy
 from flowc.source import Source
+from flowc_runtime.backend import BackendError
 from flowc_runtime.cluster.exchange import Aborted
 from flowc_runtime.cluster.messages import Configure, Load, Member, Run, Setup
 from flowc_runtime.cluster.plan import ClusterPlan, Sync
@@ -51,7 +52,7 @@ def ps(tmp_path: Path) -> Iterator[Body]:
     """A ps that was told its plan, and whose worker does not exist."""
     exchange = TensorExchange("127.0.0.1:1")
     body = Body(exchange, tmp_path)
-    body.setup(Setup(write_cluster_plan(plan()), "{}", 1, 1), "ps:0")
+    body.setup(Setup(write_cluster_plan(plan()), "{}", 1, 1, "numpy"), "ps:0")
     try:
         yield body
     finally:
@@ -106,3 +107,12 @@ def test_a_task_that_waits_says_for_whom(ps: Body) -> None:
     thread.join(SECONDS)
     assert said == (0, "waiting for worker:0")
     assert ended
+
+
+def test_a_backend_that_is_not_there_is_named(tmp_path: Path) -> None:
+    body = Body(TensorExchange("127.0.0.1:1"), tmp_path)
+    try:
+        with pytest.raises(BackendError, match="no backend `cuda` here, only numpy, native"):
+            body.setup(Setup(write_cluster_plan(plan()), "{}", 1, 1, "cuda"), "ps:0")
+    finally:
+        body.close()

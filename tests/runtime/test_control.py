@@ -61,9 +61,9 @@ CONTROL = Path(control_pb2.__file__).parent
 SECONDS = 5.0
 ME = Member("worker:0", "", "", 0, 4)
 COMMANDS: tuple[Command, ...] = (
-    Hello(1, "0.1", "job", "worker:1", 5.0), Setup("plan é", "{}", 3, 1), Configure(4, (ME, ME)),
-    Configure(4, ()), Load(1, 2, "p", 3, b"xx", True), Run(1, 2, 3), Collect(1, 2, ("a", "b")),
-    Alive(), Finish(),
+    Hello(1, "0.1", "job", "worker:1", 5.0), Setup("plan é", "{}", 3, 1, "native"),
+    Configure(4, (ME, ME)), Configure(4, ()), Load(1, 2, "p", 3, b"xx", True), Run(1, 2, 3),
+    Collect(1, 2, ("a", "b")), Alive(), Finish(),
 )  # fmt: skip
 EVENTS: tuple[Event, ...] = (
     Welcome(1, "f", "h", 3, 4, 5, 1.5, "t"), Ready(1, 2, "s"), Configured(1, -1), Loaded(1, 2),
@@ -186,7 +186,7 @@ class Coordinator:
 
     def set_up(self) -> None:
         assert isinstance(self.hear(), Welcome)
-        assert isinstance(self.ask(Setup("plan", "", 1, 1)), Ready)
+        assert isinstance(self.ask(Setup("plan", "", 1, 1, "numpy")), Ready)
 
     def stand_at(self, generation: int, step: int) -> None:
         assert isinstance(self.ask(Configure(generation, (ME,))), Configured)
@@ -232,7 +232,7 @@ def test_commands_of_a_generation_that_is_over_are_ignored(served: Callable[...,
 def test_a_step_that_fails_says_where(served: Callable[..., Served]) -> None:
     coordinator = Coordinator(served().address)
     assert isinstance(coordinator.hear(), Welcome)
-    assert isinstance(coordinator.ask(Setup("plan", "fail 2", 1, 1)), Ready)
+    assert isinstance(coordinator.ask(Setup("plan", "fail 2", 1, 1, "numpy")), Ready)
     coordinator.stand_at(7, 0)
     failed = coordinator.ask(Run(7, 0, 5))
     assert isinstance(failed, Failed) and (failed.code, failed.at) == ("not-finite", "m.flow:1:2")

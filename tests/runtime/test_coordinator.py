@@ -68,7 +68,7 @@ OF_PS = (Group(("ps:0",), ("w",), ("w",), 8),)
 PS = Layout((*WORKERS, "ps:0"), REPLICAS, OF_PS, 4)
 ALL_REDUCE = Layout(WORKERS, REPLICAS, (Group(WORKERS, ("w",), ("w",), 8),), 4)
 LOOSE = replace(PS, run_on=True, least=2)
-JOB = Job("0.1", "job", "plan", "data", 1, 1)
+JOB = Job("0.1", "job", "plan", "data", 1, 1, "numpy")
 
 
 class Play:

@@ -182,7 +182,8 @@ class Training:
         self.notices: list[Warning] = []
         self.launcher = launcher
         self.engine = ClusterEngine(
-            PLAN, "plan", data, 1, 1, tasks, launcher, None, {"w": self.w}, self.notices.append)
+            PLAN, "plan", data, 1, 1, "numpy", tasks, launcher, None, {"w": self.w},
+            self.notices.append)
         self.step = step
 
     def __enter__(self) -> Training:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PROTOCOL = 1  # version of messages and tensor streams together
+PROTOCOL = 2  # version of messages and tensor streams together
 
 # --- commands: coordinator → task -------------------------------------------------------------
 
@@ -32,6 +32,7 @@ class Setup:
     data: str
     seed: int
     threads: int
+    backend: str  # see `backend.BACKENDS`: the same for all tasks
 
 
 @dataclass(frozen=True, slots=True)

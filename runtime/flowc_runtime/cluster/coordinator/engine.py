@@ -72,6 +72,7 @@ class ClusterEngine:
         data_json: str,
         seed: int,
         threads: int,
+        backend: str,
         tasks: Sequence[Place],
         launcher: Launcher,
         credentials: Credentials | None,
@@ -82,7 +83,8 @@ class ClusterEngine:
     ):
         flowc = version("flowc")
         patient = frozenset(place.task for place in tasks if place.start == "none")
-        job = Job(flowc, secrets.token_hex(8), plan_text, data_json, seed, threads, patient)
+        job = Job(
+            flowc, secrets.token_hex(8), plan_text, data_json, seed, threads, backend, patient)
         # Tasks that live on know generations of earlier coordinators: the clock is past them all.
         self._machine = Machine(layout_of(plan), job, limits, step_seconds, int(time.time()))
         self._shards = plan.shards

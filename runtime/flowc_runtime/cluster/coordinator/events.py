@@ -211,4 +211,5 @@ class Job:
     data: str
     seed: int
     threads: int
+    backend: str
     patient: frozenset[str] = field(default_factory=frozenset)  # tasks that somebody else starts

@@ -107,7 +107,7 @@ class Roster:
         record.token = welcome.token
         self._turn(record, State.SETTING_UP, now)
         job = self._job
-        return [self.send(name, Setup(job.plan, job.data, job.seed, job.threads))]
+        return [self.send(name, Setup(job.plan, job.data, job.seed, job.threads, job.backend))]
 
     def set_up(self, name: str, ready: Ready, now: float) -> None:
         record = self.records[name]

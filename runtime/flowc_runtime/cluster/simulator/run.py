@@ -122,7 +122,7 @@ class Simulation:
         self._position = step
         patient = frozenset(self.layout.tasks if self._processes.by_hand else ())
         self._machine = Machine(
-            self.layout, Job("0", str(self._session), "", "", 0, 1, patient), None,
+            self.layout, Job("0", str(self._session), "", "", 0, 1, "numpy", patient), None,
             self.shape.step_seconds, self._newest_generation + 1)  # fmt: skip
         self._handle(Begin(step))
         self._tick(self._session)

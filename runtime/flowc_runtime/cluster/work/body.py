@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flowc_runtime.backend import device_of
 from flowc_runtime.cluster.exchange import Exchange, PeerLost
 from flowc_runtime.cluster.memory import bytes_held
 from flowc_runtime.cluster.messages import (
@@ -74,14 +75,15 @@ class Body:
         return runner.step, f"waiting for {awaited}" if awaited else doing
 
     def setup(self, command: Setup, me: str) -> Ready:
-        """Reads plan and data, and allocates; WorkError, DataError."""
+        """Reads plan and data, and allocates; WorkError, DataError, BackendError."""
         self._me, self._seed = parse_task(me), command.seed
         try:
             plan = self._plan = read_cluster_plan(command.plan)
             part = plan.part(self._me.role)
         except (PlanError, KeyError) as reason:
             raise WorkError("task-plan", f"{me} cannot run the plan: {reason}") from reason
-        self._session = Session(part.plan, command.threads or None)
+        device = device_of(command.backend)
+        self._session = Session(part.plan, command.threads or None, device)
         self._step, self._missing = -1, set(plan.loads(self._me.role))
         examples, digest = 0, ""
         if GRADIENT in part.plan.programs:
