@@ -17,7 +17,7 @@ from flowc.graph.bind import bind_sizes
 from flowc.graph.graph import Graph
 from flowc.graph.read import read_graph
 from flowc.graph.text import print_graph
-from flowc.graph.verify import verify
+from flowc.graph.verify import VerifyError, verify
 from flowc.graph.walk import Pass
 from flowc.passes import PASSES, optimise
 from flowc.passes.cse import cse
@@ -124,3 +124,14 @@ def _assert_same_meaning(before: Graph, after: Graph, seed: int) -> None:
     assert list(found) == list(expected)
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=2e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_pass_that_breaks_a_promise_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(graph: Graph) -> Graph:
+        return Graph(graph.nodes[:-1], graph.outputs, graph.updates)
+
+    text = "%0: f32[2] = input {name=x}\n%1: f32[2] = exp(%0)\noutputs:\n  loss = %1"
+    for following in (dead_code, cse):  # one stumbles over it, the other does not look
+        monkeypatch.setattr("flowc.passes.PASSES", (dead_code, forgetful, following))
+        with pytest.raises(VerifyError, match="pass 1, forgetful: %1 is wanted, but does not"):
+            optimise(read_graph(text))

@@ -58,17 +58,19 @@ class Builder:
         body: Graph | None = None,
     ) -> tuple[Value, ...]:
         """Appends a node whose types are known already."""
-        if len(self.nodes) >= MAX_NODES:
-            raise Limit(too_many_nodes(self.origin))
-        node = Node(len(self.nodes), op, operands, attrs, types, self.origin, body)
-        self.nodes.append(node)
-        return tuple(Value(Ref(node.id, i), t) for i, t in enumerate(types))
+        return self._add(Node(len(self.nodes), op, operands, attrs, types, self.origin, body))
 
     def copy(self, node: Node, operands: tuple[Ref, ...]) -> tuple[Value, ...]:
         """Appends `node` with other operands (of the same types), keeping its origin."""
-        if node.id != len(self.nodes) or node.operands != operands:
-            with self.at(node.origin):
-                return self.append(node.op, operands, node.attrs, node.types, node.body)
+        number = len(self.nodes)
+        if node.id != number or node.operands != operands:
+            node = Node(
+                number, node.op, operands, node.attrs, node.types, node.origin, node.body)
+        return self._add(node)
+
+    def _add(self, node: Node) -> tuple[Value, ...]:
+        if node.id >= MAX_NODES:
+            raise Limit(too_many_nodes(node.origin))
         self.nodes.append(node)
         return tuple([Value(Ref(node.id, i), t) for i, t in enumerate(node.types)])
 

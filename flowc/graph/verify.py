@@ -1,10 +1,9 @@
-"""The verifier: what must hold of every graph, checked after every pass."""
+"""The verifier: what must hold of every graph, checked before the passes and after them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from flowc.graph.graph import Graph, Node
 from flowc.graph.scan import numbered, with_dim, without
@@ -19,27 +18,12 @@ class VerifyError(Exception):
     """A graph that no stage may produce: a bug of ours, never an author's mistake."""
 
 
-# Calls that a type rule has accepted: op, operand types and attributes (by identity, which is why
-# they are kept), with the result types that it gave.
-Known = dict[tuple[str, Types, int], tuple[Mapping[str, Any], Types]]
-
-
-def verify(graph: Graph, known: Known | None = None) -> Graph:
-    """The graph itself; raises VerifyError where a promise of `graph.py` or `scan.py` is broken.
-
-    `known` remembers between calls what type rules have said: most nodes outlive a pass.
-    """
-    known = {} if known is None else known
+def verify(graph: Graph) -> Graph:
+    """The graph itself; raises VerifyError where a promise of `graph.py` or `scan.py` is broken."""
     for position, node in enumerate(graph.nodes):
         try:
             _verify_operands(graph, node, position)
-            operands = tuple([graph.type_of(ref) for ref in node.operands])
-            key = (node.op, operands, id(node.attrs))
-            if node.body is None and key in known:
-                _need_types(node, known[key][1])
-            else:
-                _verify_node(node, operands)
-                known[key] = node.attrs, node.types
+            _verify_node(node, tuple([graph.type_of(ref) for ref in node.operands]))
         except (VerifyError, Reject, BadExpression) as error:
             raise VerifyError(f"{_show(node)}: {error}") from error
     _verify_roots(graph)

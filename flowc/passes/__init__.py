@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowc.graph.graph import Graph
-from flowc.graph.verify import Known, verify
+from flowc.graph.verify import VerifyError, verify
 from flowc.graph.walk import Pass
 from flowc.passes.cse import cse
 from flowc.passes.dead_code import dead_code
@@ -46,16 +46,30 @@ PASSES: tuple[Pass, ...] = (
 
 
 def optimise(graph: Graph, watch: Callable[[str, Graph], None] | None = None) -> Graph:
-    """The graph after all passes, verified after each that changed it.
+    """The graph after all passes; VerifyError where one broke a promise.
 
     `watch` is told the name of each pass and the graph that it gave.
     """
-    known: Known = {}
-    verify(graph, known)
-    for change in PASSES:
-        before, graph = graph, change(graph)
-        if graph is not before:
-            verify(graph, known)
-        if watch is not None:
-            watch(change.__name__, graph)
-    return graph
+    optimised = verify(graph)
+    try:
+        for change in PASSES:
+            optimised = change(optimised)
+            if watch is not None:
+                watch(change.__name__, optimised)
+        return verify(optimised)
+    except Exception:
+        _name_the_first_broken(graph)
+        raise
+
+
+def _name_the_first_broken(graph: Graph) -> None:
+    """Raises VerifyError for the first pass that broke a promise, if one did.
+
+    To verify after each pass would take a fifth of the time that a deep network takes.
+    """
+    for number, change in enumerate(PASSES):
+        graph = change(graph)
+        try:
+            verify(graph)
+        except VerifyError as error:
+            raise VerifyError(f"pass {number}, {change.__name__}: {error}") from error

@@ -143,14 +143,13 @@ def _join(draft: Draft, run: Sequence[Step]) -> Step:
     wide = _wide(first)
     operands = tuple(flat(p) if p in wide else p for p in first.operands)
     results = tuple(flat(p) for p in first.results)
-    assert first.expression is not None
     types = tuple(p.type for p in operands), tuple(p.type for p in results)
     return replace(
         first,
         attrs={**first.attrs, "shape": (size,)},
         operands=operands,
         results=results,
-        scratch_bytes=fused_scratch_bytes(first.expression, *types, (size,)),
+        scratch_bytes=fused_scratch_bytes(first.attrs["lines"], *types, (size,)),
         joined=tuple(p.storage for step in run[1:] for p in step.operands),
         rewritten=tuple(p.storage for step in run[1:] for p in step.results),
     )

@@ -114,7 +114,7 @@ class Draft:
             scratch = body.arena_bytes
         elif op == "fused":
             expression = parse_expression(attrs["lines"])
-            scratch = fused_scratch_bytes(expression, *types, attrs["shape"])
+            scratch = fused_scratch_bytes(attrs["lines"], *types, attrs["shape"])
         elif op != "copy":
             scratch = CATALOG[op].scratch_bytes(*types, attrs)
         number = len(self.steps)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import prod
 
@@ -18,6 +19,7 @@ from flowc_runtime.expression import (
     in_place,
     line_attrs,
     literal_dtype,
+    parse_expression,
 )
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.ops.op import Attrs, Types
@@ -83,10 +85,17 @@ def blocking(
 
 
 def fused_scratch_bytes(
-    expression: Expression, operands: Types, results: Types, shape: Sequence[int]
+    lines: Sequence[str], operands: Types, results: Types, shape: Sequence[int]
 ) -> int:
-    """Bytes of scratch that the NumPy device needs for an expression kernel."""
-    return blocking(expression, operands, results, shape).scratch_bytes
+    """Bytes of scratch that the NumPy device needs for an expression kernel; BadExpression."""
+    return _scratch_bytes(tuple(lines), operands, results, tuple(shape))
+
+
+@lru_cache(maxsize=1024)
+def _scratch_bytes(
+    lines: tuple[str, ...], operands: Types, results: Types, shape: tuple[int, ...]
+) -> int:
+    return blocking(parse_expression(lines), operands, results, shape).scratch_bytes
 
 
 def kernel_scratch_bytes(line: Line, types: Mapping[str, TensorType]) -> int:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from flowc_runtime.dims import Dim
@@ -160,6 +161,11 @@ def parse_line(text: str) -> Line:
 
 def parse_expression(lines: Sequence[str]) -> Expression:
     """The expression that the text lines say; raises BadExpression."""
+    return _parsed(tuple(lines))
+
+
+@lru_cache(maxsize=1024)  # a deep network has the same few kernels again and again
+def _parsed(lines: tuple[str, ...]) -> Expression:
     if not 0 < len(lines) <= MAX_LINES:
         raise BadExpression(f"{len(lines)} lines; 1 to {MAX_LINES:,} are allowed")
     return Expression(tuple(map(parse_line, lines)))

@@ -115,8 +115,8 @@ def _scratch(case: Case, results: Types) -> int:
     if case.op == "copy":
         return 0
     if case.op == "fused":
-        expression = parse_expression(case.attrs["lines"])
-        return fused_scratch_bytes(expression, case.operands, results, case.attrs["shape"])
+        return fused_scratch_bytes(
+            case.attrs["lines"], case.operands, results, case.attrs["shape"])
     return CATALOG[case.op].scratch_bytes(case.operands, results, case.attrs)
 
 

@@ -206,7 +206,7 @@ def _fused(i: Instruction, operands: Types, results: Types) -> tuple[Types, int]
     expression, shape = parse_expression(i.attrs["lines"]), tuple(i.attrs["shape"])
     made = expression.result_types(operands, shape)
     stored = tuple(_widened(a, b, shape) for a, b in zip(made, results, strict=True))
-    return stored, fused_scratch_bytes(expression, operands, results, shape)
+    return stored, fused_scratch_bytes(i.attrs["lines"], operands, results, shape)
 
 
 def _widened(made: TensorType, stored: TensorType, shape: tuple[int, ...]) -> TensorType:
