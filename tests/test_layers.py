@@ -135,6 +135,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.jobs": ("flowc", "flowc_runtime"),
     "flowc.distributed": ("flowc", "flowc_runtime"),
     "flowc.planning": ("flowc", "flowc_runtime"),
+    "flowc.profiling": (
+        "flowc.planning", "flowc_runtime.backend", "flowc_runtime.calibrate", "flowc_runtime.plan",
+        "flowc_runtime.threads"),
     "flowc.examples": ("flowc_runtime.data", "flowc_runtime.types"),
     "flowc.views": ("flowc", "flowc_runtime"),
     "flowc.onnx": ("flowc", "flowc_runtime"),
@@ -144,8 +147,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc.cli": ("flowc", "flowc_runtime"),
 }
 AROUND = (
-    "flowc.jobs", "flowc.distributed", "flowc.planning", "flowc.views", "flowc.onnx",
-    "flowc.api", "flowc.cli")
+    "flowc.jobs", "flowc.distributed", "flowc.planning", "flowc.profiling", "flowc.views",
+    "flowc.onnx", "flowc.api", "flowc.cli")
 WHOLE = ("flowc", "flowc_runtime")  # with these entries the rooms around the compiler may use all
 
 # Each library stays in the rooms named.

@@ -20,6 +20,7 @@ COMMANDS = {
     "fmt": Entry("flowc.cli.fmt", "fmt", "Bring .flow texts into the one style."),
     "compile": Entry("flowc.cli.compile", "compile", "Compile a model to a plan."),
     "plan": Entry("flowc.cli.plan", "plan", "Say what each device will compute, hold and send."),
+    "profile": Entry("flowc.cli.profile", "profile", "Say where the seconds of a step go."),
     "calibrate": Entry("flowc.cli.calibrate", "calibrate", "Measure what work costs on this host."),
     "inspect": Entry("flowc.cli.inspect", "inspect", "Show a model, a plan or a checkpoint."),
     "train": Entry("flowc.cli.train", "train", "Train a model on its data."),

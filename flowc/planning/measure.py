@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from flowc_runtime.cluster.plan import GRADIENT, UPDATE
 from flowc_runtime.cluster.work.shard_reader import ShardReader
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.data.stream import Stream
+from flowc_runtime.device import Device
 from flowc_runtime.executor import Session
 from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Plan
@@ -135,24 +136,29 @@ def keep_model_busy(compiled: Compiled, allow: tuple[Path, ...]) -> Callable[[],
     return work
 
 
-def subjects_of(compiled: Compiled, allow: tuple[Path, ...]) -> Iterator[Subject]:
-    """The programs of a step, of one process and of each role of the cluster's plan."""
+def subjects_of(
+    compiled: Compiled, allow: tuple[Path, ...], device: Device | None = None,
+    programs: Collection[str] | None = None,
+) -> Iterator[Subject]:
+    """The programs of a step, of one process and of each role of the cluster's plan; or those
+    that are named."""
     stream = _stream(compiled, allow)
     settings = compiled.checked.settings
     assert settings is not None
     seed = settings.seed
-    alone = Session(compiled.alone, None)
+    alone = Session(compiled.alone, None, device)
     initialise(alone, seed)
     plans: list[tuple[Plan, int]] = [(compiled.alone, settings.batch // compiled.shards)]
     if compiled.parts is not None:
         plans += [(part.plan, compiled.parts.shard_size) for part in compiled.parts.parts]
     for plan, size in plans:
-        session = alone if plan is compiled.alone else Session(plan, None)
+        session = alone if plan is compiled.alone else Session(plan, None, device)
         known = {v.path for v in plan.variables}
         session.load({path: v for path, v in alone.variables.items() if path in known})
-        for program in STEP_PROGRAMS:
+        for program in programs or STEP_PROGRAMS:
             if program in plan.programs:
-                yield _subject(session, program, stream, size)
+                fed = stream if program in STEP_PROGRAMS else None
+                yield _subject(session, program, fed, size)
 
 
 def _stream(compiled: Compiled, allow: tuple[Path, ...]) -> Stream | None:
@@ -202,8 +208,7 @@ def _make_up(views: Sequence[Array]) -> None:
 
 def _net(timed: Timed) -> list[float]:
     """Seconds of the instructions, less what it cost to look at the clock between them."""
-    looking = max(0.0, sum(timed.instructions) - timed.whole) / max(1, len(timed.instructions))
-    return [max(0.0, s - looking) for s in timed.instructions]
+    return [max(0.0, s - timed.looking) for s in timed.instructions]
 
 
 def _mean(found: Sequence[Seconds]) -> Seconds:

@@ -65,6 +65,10 @@ class Run(Protocol):
         """
         ...
 
+    def runs_on(self, index: int) -> str:
+        """The backend whose code carries out an instruction; of a scan those of its body."""
+        ...
+
     def loop(self, index: int) -> Loop:
         """The loop of the scan that is instruction number `index`."""
         ...

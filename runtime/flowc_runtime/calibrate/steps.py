@@ -28,6 +28,12 @@ class Timed:
     whole: float
     runs: int
 
+    @property
+    def looking(self) -> float:
+        """What it cost to look at the clock after an instruction."""
+        more = sum(self.instructions) - self.whole
+        return max(0.0, more) / max(1, len(self.instructions))
+
 
 def time_program(session: Session, program: str, fill: Fill, seconds: float) -> Timed:
     """Runs a program for about so many seconds, in turns as a whole and piece by piece.

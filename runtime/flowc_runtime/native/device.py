@@ -52,6 +52,14 @@ class NativeProgram(BoundProgram):
         places = [place.ctypes.data for place in self._places(instruction, kernel)]
         return [partial(_FUNCTION(address), (ctypes.c_void_p * len(places))(*places))]
 
+    def runs_on(self, index: int) -> str:
+        return "+".join(sorted(self._places_of(self._program.instructions[index])))
+
+    def _places_of(self, instruction: Instruction) -> set[str]:
+        if instruction.body is None:
+            return {"native" if id(instruction) in self._code else "numpy"}
+        return {"numpy"}.union(*map(self._places_of, instruction.body.instructions))
+
     def _inside(self, body: Program) -> BoundProgram:
         return NativeProgram(body, self._memory, self._code)
 

@@ -82,6 +82,9 @@ class BoundProgram:
         assert isinstance(loop, NumpyLoop), "only a scan has a loop"
         return loop
 
+    def runs_on(self, index: int) -> str:
+        return "numpy"
+
     def _inside(self, body: Program) -> BoundProgram:
         """The body of a scan."""
         return BoundProgram(body, self._memory)
