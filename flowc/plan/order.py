@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from flowc.plan.steps import Draft
 from flowc.plan.updates import closure
@@ -110,40 +110,37 @@ class _Live:
             for p in draft.inputs.values()
             if draft.in_arena(p.storage)
         )
+        self._allocated = [self._results(k, wasted=False) for k in range(len(draft.steps))]
+        self._stays = [
+            bytes - self._results(k, wasted=True) for k, bytes in enumerate(self._allocated)]
+        self._ends = [self._may_end(reads) for reads in self.reads]
 
     def growth(self, step: int) -> int:
         """Bytes that are live after the step and were not before it."""
-        return self._allocated(step) - self._freed(step) - self._wasted(step)
+        left = self.left
+        freed = sum([bytes for storage, bytes in self._ends[step] if left[storage] == 1])
+        return self._stays[step] - freed
 
     def run(self, step: int) -> int:
         """Runs a step; the bytes live during it."""
-        during = self.bytes + self._allocated(step) + self.draft.steps[step].scratch_bytes
+        during = self.bytes + self._allocated[step] + self.draft.steps[step].scratch_bytes
         self.bytes += self.growth(step)
         for storage in self.reads[step]:
             self.left[storage] -= 1
         return during
 
-    def _allocated(self, step: int) -> int:
+    def _results(self, step: int, wasted: bool) -> int:
+        """Bytes in the arena that a step writes, or those of them that nobody wants."""
+        storages = (self.draft.storages[p.storage] for p in self.draft.steps[step].results)
         return sum(
-            self.draft.storages[p.storage].bytes
-            for p in self.draft.steps[step].results
-            if self.draft.in_arena(p.storage)
+            s.bytes for s in storages
+            if s.home is None and not (wasted and (s.id in self.left or s.kept))
         )
 
-    def _freed(self, step: int) -> int:
-        return sum(
-            storage.bytes
-            for storage in map(self.draft.storages.__getitem__, self.reads[step])
-            if self.left[storage.id] == 1 and storage.home is None and not storage.kept
-        )
-
-    def _wasted(self, step: int) -> int:
-        """Bytes of results that nobody wants."""
-        return sum(
-            storage.bytes
-            for storage in (self.draft.storages[p.storage] for p in self.draft.steps[step].results)
-            if storage.id not in self.left and storage.home is None and not storage.kept
-        )
+    def _may_end(self, reads: Collection[int]) -> list[tuple[int, int]]:
+        """What a step reads and somebody reads last, with its bytes."""
+        storages = (self.draft.storages[number] for number in reads)
+        return [(s.id, s.bytes) for s in storages if s.home is None and not s.kept]
 
 
 def _followers(waits: Waits) -> list[list[int]]:
