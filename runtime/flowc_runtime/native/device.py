@@ -10,7 +10,7 @@ from llvmlite import ir
 
 from flowc_runtime.memory import HostMemory, aligned_zeros
 from flowc_runtime.native.build import addresses_of
-from flowc_runtime.native.expressions import Kernel, Task, task_of
+from flowc_runtime.native.kernels import Kernel, Task, task_of
 from flowc_runtime.native.target import this_target
 from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
@@ -23,7 +23,7 @@ _FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class NativeDevice:
-    """Fused instructions run as machine code where all their lines have some."""
+    """Instructions run as machine code where they have some, the others as NumPy does them."""
 
     name = "native"
 
@@ -75,7 +75,7 @@ def _machine_code(program: Program) -> Code:
     lanes = this_target().lanes
     if lanes == 1:
         return {}
-    tasks = {id(i): task for i, buffers in _fused(program) if (task := task_of(i, buffers))}
+    tasks = {id(i): task for i, buffers in _all_of(program) if (task := task_of(i, buffers))}
     module = ir.Module()
     kernels: dict[Task, tuple[Kernel, str]] = {}
     for task in dict.fromkeys(tasks.values()):
@@ -91,9 +91,8 @@ def _machine_code(program: Program) -> Code:
     }
 
 
-def _fused(program: Program) -> Iterator[tuple[Instruction, Sequence[Buffer]]]:
+def _all_of(program: Program) -> Iterator[tuple[Instruction, Sequence[Buffer]]]:
     for instruction in program.instructions:
-        if instruction.op == "fused":
-            yield instruction, program.buffers
+        yield instruction, program.buffers
         if instruction.body is not None:
-            yield from _fused(instruction.body)
+            yield from _all_of(instruction.body)

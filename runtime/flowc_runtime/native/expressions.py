@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
@@ -77,7 +77,15 @@ class Task:
         return Kernel(expression, walk, phases(expression, form))
 
 
-def task_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
+def elementwise_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
+    """As for a fused instruction of one line."""
+    names = tuple(f"i{k}" for k in range(len(instruction.operands)))
+    line = str(Line("o0", instruction.op, names, instruction.attrs))
+    shape = buffers[instruction.results[0]].type.sizes
+    return fused_task(replace(instruction, attrs={"lines": (line,), "shape": shape}), buffers)
+
+
+def fused_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
     """None where a result's bytes are an operand's, but not element by element."""
     operands = [buffers[k] for k in instruction.operands]
     results = [buffers[k] for k in instruction.results]

@@ -100,15 +100,18 @@ class Lanes:
 
 
 @contextmanager
-def loop(b: ir.IRBuilder, start: int, stop: int, step: int = 1) -> Iterator[Value]:
+def loop(
+    b: ir.IRBuilder, start: int | Value, stop: int | Value, step: int = 1
+) -> Iterator[Value]:
     """From `start` up to `stop`; the block is what is done with each number."""
+    start, stop = (I64(end) if isinstance(end, int) else end for end in (start, stop))
     before = b.block
     head, body, end = (b.append_basic_block(name) for name in ("head", "body", "end"))
     b.branch(head)
     b.position_at_end(head)
     number = b.phi(I64)
-    number.add_incoming(I64(start), before)
-    b.cbranch(b.icmp_signed("<", number, I64(stop)), body, end)
+    number.add_incoming(start, before)
+    b.cbranch(b.icmp_signed("<", number, stop), body, end)
     b.position_at_end(body)
     yield number
     number.add_incoming(b.add(number, I64(step)), b.block)

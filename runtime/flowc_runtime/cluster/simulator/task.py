@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from flowc_runtime.cluster.messages import (
+    PROTOCOL,
     Alive,
     Beat,
     Collect,
@@ -164,7 +165,7 @@ class TaskModel:
         match command:
             case Hello(lease_seconds=lease):
                 self.lease = lease
-                self._say(Welcome(1, "", self.name, 1, 1, 1, 0.0, ""))
+                self._say(Welcome(PROTOCOL, "", self.name, 1, 1, 1, 0.0, ""))
             case Setup():
                 self.later(0.3 * self.world.random.random(), lambda: self._say(Ready(1, 1, "x")))
             case Configure(generation, members):

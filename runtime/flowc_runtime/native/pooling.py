@@ -1,0 +1,264 @@
+"""Machine code of pooling along one or two axes in f32, and of its gradients.
+
+Window by window and tap by tap, the channels of a pixel as vectors; taps outside the image are
+left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
+from flowc_runtime.native.lines import LINES
+from flowc_runtime.native.parts import Part, channel_blocks
+from flowc_runtime.ops.window import Axis, axes_of
+from flowc_runtime.plan import Buffer, Instruction
+
+ONE = Axis(1, 1, 1, 0, 0)  # the rows of a sequence
+_PLACES = ir.PointerType()
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTask:
+    """All that the code of an instruction depends on. `counted` is the padding along rows and
+    columns that counts in a mean."""
+
+    op: str
+    images: int
+    rows: Axis
+    columns: Axis
+    channels: int
+    counted: tuple[tuple[int, int], tuple[int, int]]
+
+    def kernel(self) -> PoolTask:
+        return self
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]:
+        return ()
+
+    def emit(self, module: ir.Module, name: str, lanes: int) -> None:
+        """Adds the function `name(places)`: of the operands, then the result."""
+        type = ir.FunctionType(ir.VoidType(), [_PLACES])
+        function = ir.Function(module, type, name)
+        b = ir.IRBuilder(function.append_basic_block("entry"))
+        _EMITTERS[self.op](b, self, lanes)
+        b.ret_void()
+
+
+def pool_task(instruction: Instruction, buffers: Sequence[Buffer]) -> PoolTask | None:
+    """None where there is no code: other dtypes, three axes, an empty batch."""
+    attrs, types = instruction.attrs, [buffers[k].type for k in instruction.operands]
+    result = buffers[instruction.results[0]].type
+    image = result if instruction.op == "avg_pool_grad" else types[0]
+    axes = axes_of(image.sizes, attrs["window"], attrs)
+    if any(t.dtype != "f32" for t in (*types, result)) or len(axes) > 2 or not image.sizes[0]:
+        return None
+    rows, columns = axes if len(axes) == 2 else (ONE, *axes)
+    counted = attrs.get("counted", ((0, 0),) * len(axes))
+    first, second = counted if len(axes) == 2 else ((0, 0), *counted)
+    return PoolTask(instruction.op, image.sizes[0], rows, columns, image.sizes[-1], (first, second))
+
+
+# --- windows -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some channels of one window: its number among all, and the taps that see its image."""
+
+    part: Part
+    first: Value  # the number of its first channel in the pooled images
+    image: Value  # that of the image's first pixel, at the same channel
+    row: Value
+    column: Value
+
+
+class _Pool:
+    """Walks over the windows of all images."""
+
+    def __init__(self, b: ir.IRBuilder, task: PoolTask, lanes: int):
+        self.b, self.task, self.lanes = b, task, lanes
+        self.width = task.columns.size * task.channels  # numbers of a row of pixels
+
+    def operand(self, number: int) -> Value:
+        places = self.b.function.args[0]
+        place = self.b.gep(places, [I64(number)], source_etype=_PLACES)
+        return self.b.load(place, typ=_PLACES, align=8)
+
+    def sum(self, *terms: tuple[Value, int]) -> Value:
+        total = I64(0)
+        for index, stride in terms:
+            total = self.b.add(total, self.b.mul(index, I64(stride)))
+        return total
+
+    @contextmanager
+    def images(self) -> Iterator[Value]:
+        with loop(self.b, 0, self.task.images) as number:
+            yield number
+
+    def windows(self, number: Value) -> Iterator[Window]:
+        """Those of an image, each for the channels of one register after the other."""
+        task = self.task
+        rows, columns, channels = task.rows, task.columns, task.channels
+        pooled = rows.steps * columns.steps * channels
+        with loop(self.b, 0, rows.steps) as p, loop(self.b, 0, columns.steps) as q:
+            pixel = self.sum((number, pooled), (p, columns.steps * channels), (q, channels))
+            image = self.b.mul(number, I64(rows.size * self.width))
+            for block in channel_blocks(channels, self.lanes):
+                with loop(self.b, 0, block.count) as at:
+                    for part in block.parts:
+                        channel = self.sum((at, block.width), (I64(1), block.start + part.offset))
+                        yield Window(
+                            part, self.b.add(pixel, channel), self.b.add(image, channel), p, q)
+
+    @contextmanager
+    def taps(self, window: Window) -> Iterator[Value]:
+        """The number of each pixel that the window sees, at its channels, row by row."""
+        task = self.task
+        with loop(self.b, *self._seen(task.rows, window.row)) as i:
+            row = self._pixel(task.rows, window.row, i)
+            with loop(self.b, *self._seen(task.columns, window.column)) as j:
+                column = self._pixel(task.columns, window.column, j)
+                yield self.b.add(
+                    window.image, self.sum((row, self.width), (column, task.channels)))
+
+    def _pixel(self, axis: Axis, position: Value, tap: Value) -> Value:
+        at = self.sum((position, axis.stride), (tap, axis.dilation))
+        return self.b.sub(at, I64(axis.before)) if axis.before else at
+
+    def _seen(
+        self, axis: Axis, position: Value, before: int = 0, after: int = 0
+    ) -> tuple[Value, Value]:
+        """From which tap on, and up to which, a window sees the image or so much around it."""
+        if axis.padded == axis.size:
+            return I64(0), I64(axis.window)
+        start = self.b.sub(self.b.mul(position, I64(axis.stride)), I64(axis.before))
+        missing = self.b.sub(I64(-before), start)
+        first = self._divided_up(self._larger(missing, 0), axis.dilation)
+        left = self.b.sub(I64(axis.size + after), start)
+        stop = self._divided_up(self._larger(left, 0), axis.dilation)
+        return first, self._smaller(stop, axis.window)
+
+    def _divided_up(self, value: Value, divisor: int) -> Value:
+        if divisor == 1:
+            return value
+        return self.b.sdiv(self.b.add(value, I64(divisor - 1)), I64(divisor))
+
+    def _larger(self, value: Value, least: int) -> Value:
+        return self.b.select(self.b.icmp_signed(">", value, I64(least)), value, I64(least))
+
+    def _smaller(self, value: Value, most: int) -> Value:
+        return self.b.select(self.b.icmp_signed("<", value, I64(most)), value, I64(most))
+
+    def count(self, window: Window, lanes: Lanes) -> Value:
+        """How many elements of the window count in its mean, as f32 in all lanes."""
+        total = I64(1)
+        for axis, position, sides in (
+            (self.task.rows, window.row, self.task.counted[0]),
+            (self.task.columns, window.column, self.task.counted[1]),
+        ):
+            first, stop = self._seen(axis, position, *sides)
+            total = self.b.mul(total, self.b.sub(stop, first))
+        return lanes.splat(self.b.sitofp(total, ir.FloatType()))
+
+    def load(self, lanes: Lanes, base: Value, number: Value) -> Value:
+        return lanes.load(place_of(self.b, base, "f32", number), "f32")
+
+    def store(self, lanes: Lanes, value: Value, base: Value, number: Value) -> None:
+        lanes.store(value, place_of(self.b, base, "f32", number), "f32")
+
+    def add(self, lanes: Lanes, value: Value, base: Value, number: Value) -> None:
+        before = self.load(lanes, base, number)
+        self.store(lanes, self.b.fadd(before, value), base, number)
+
+    def held(self, type: object) -> Value:
+        """A register that changes from tap to tap."""
+        with self.b.goto_entry_block():
+            return self.b.alloca(type)
+
+    def clear(self, base: Value, number: Value) -> None:
+        """An image of zeros."""
+        count = self.task.rows.size * self.width
+        start, done = self.b.mul(number, I64(count)), 0
+        for lanes in (Lanes(self.b, self.lanes), Lanes(self.b, 1)):
+            stop = count - (count - done) % lanes.count
+            if stop > done:
+                with loop(self.b, done, stop, lanes.count) as index:
+                    self.store(lanes, lanes.number("f32", 0), base, self.b.add(start, index))
+                done = stop
+
+
+# --- the four ops --------------------------------------------------------------------------------
+
+
+def _combine(pool: _Pool, empty: float, line: str) -> Iterator[tuple[Window, Lanes, Value]]:
+    """Each window with what its pixels come to."""
+    x = pool.operand(0)
+    with pool.images() as number:
+        for window in pool.windows(number):
+            lanes = Lanes(pool.b, window.part.lanes)
+            held = pool.held(lanes.type("f32"))
+            pool.b.store(lanes.number("f32", empty), held)
+            with pool.taps(window) as pixel:
+                before = pool.b.load(held, typ=lanes.type("f32"))
+                both = [before, pool.load(lanes, x, pixel)]
+                pool.b.store(LINES[line].emit(lanes, both, "f32"), held)
+            yield window, lanes, pool.b.load(held, typ=lanes.type("f32"))
+
+
+def _max_pool(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
+    pool = _Pool(b, task, lanes)
+    y = pool.operand(1)
+    for window, own, largest in _combine(pool, float("-inf"), "maximum"):
+        pool.store(own, largest, y, window.first)
+
+
+def _avg_pool(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
+    pool = _Pool(b, task, lanes)
+    y = pool.operand(1)
+    for window, own, total in _combine(pool, 0.0, "add"):
+        pool.store(own, b.fdiv(total, pool.count(window, own)), y, window.first)
+
+
+def _max_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
+    """To the first pixel of a window that is its maximum; NaN is none."""
+    pool = _Pool(b, task, lanes)
+    x, y, g, out = (pool.operand(k) for k in range(4))
+    with pool.images() as number:
+        pool.clear(out, number)
+        for window in pool.windows(number):
+            own = Lanes(b, window.part.lanes)
+            largest = pool.load(own, y, window.first)
+            gradient = pool.load(own, g, window.first)
+            left = pool.held(own.type("f32"))  # what no pixel has got yet
+            b.store(gradient, left)
+            with pool.taps(window) as pixel:
+                meets = b.fcmp_ordered("==", pool.load(own, x, pixel), largest)
+                before, nothing = b.load(left, typ=own.type("f32")), own.number("f32", 0)
+                pool.add(own, b.select(meets, before, nothing), out, pixel)
+                b.store(b.select(meets, nothing, before), left)
+
+
+def _avg_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
+    pool = _Pool(b, task, lanes)
+    g, out = pool.operand(0), pool.operand(1)
+    with pool.images() as number:
+        pool.clear(out, number)
+        for window in pool.windows(number):
+            own = Lanes(b, window.part.lanes)
+            share = b.fdiv(pool.load(own, g, window.first), pool.count(window, own))
+            with pool.taps(window) as pixel:
+                pool.add(own, share, out, pixel)
+
+
+_EMITTERS: dict[str, Callable[[ir.IRBuilder, PoolTask, int], None]] = {
+    "max_pool": _max_pool,
+    "max_pool_grad": _max_pool_grad,
+    "avg_pool": _avg_pool,
+    "avg_pool_grad": _avg_pool_grad,
+}

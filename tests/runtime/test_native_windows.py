@@ -1,0 +1,180 @@
+"""Machine code of convolutions and pooling computes what NumPy does, for any geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from programs import execute
+
+from flowc.graph.builder import Builder
+from flowc.graph.graph import Graph, Output
+from flowc_runtime.ops.window import axes_of
+from flowc_runtime.types import TensorType
+
+pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
+
+from flowc_runtime.native import NativeDevice, build
+from flowc_runtime.native.convolution import even
+from flowc_runtime.native.parts import channel_blocks
+
+CHANNELS = (1, 2, 3, 7, 16, 20, 37, 66)  # ragged ends of every length, and more than a block
+Arrays = dict[str, np.ndarray]
+Attrs = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+
+
+@st.composite
+def geometries(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], Attrs]:
+    """The shape of an image, a window that fits along each axis, and the settings."""
+    axes = draw(st.integers(1, 2))
+    each = st.tuples(*[st.integers(1, 3)] * axes)
+    sizes = draw(st.tuples(*[st.integers(1, 11)] * axes))
+    window, stride, dilation = draw(each), draw(each), draw(each)
+    sides = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    padding = draw(st.tuples(*[sides] * axes))
+    image = (draw(st.integers(1, 3)), *sizes, draw(st.sampled_from(CHANNELS)))
+    attrs = {"stride": stride, "padding": padding, "dilation": dilation}
+    assume(all(axis.steps > 0 for axis in axes_of(image, window, attrs)))
+    return image, window, attrs
+
+
+def graph_of(b: Builder, *values: Any) -> Graph:
+    return b.finish([Output(f"y{k}", value.ref) for k, value in enumerate(values)])
+
+
+def compared(graph: Graph, inputs: Mapping[str, np.ndarray], terms: int) -> None:
+    """`terms` are how many products or numbers one result adds up."""
+    inputs = dict(inputs)
+    found, wanted = execute(graph, inputs, {}, NativeDevice()), execute(graph, inputs, {})
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, 1e-5, 2e-6 * terms**0.5, err_msg=name)
+
+
+def convolution(
+    image: tuple[int, ...], window: tuple[int, ...], filters: int, attrs: Attrs
+) -> tuple[Graph, Arrays, int]:
+    """A convolution and both its gradients."""
+    attrs = {**attrs, "groups": 1}
+    steps = tuple(axis.steps for axis in axes_of(image, window, attrs))
+    shapes = {
+        "x": image, "w": (*window, image[-1], filters), "g": (image[0], *steps, filters)}
+    rng = np.random.default_rng(sum(image))
+    inputs = {n: rng.uniform(-1, 1, s).astype(np.float32) for n, s in shapes.items()}
+    b = Builder()
+    x, w, g = (b.input(n, TensorType("f32", s)) for n, s in shapes.items())
+    graph = graph_of(
+        b, b("conv", x, w, **attrs),
+        b("conv_input_grad", g, w, shape=image, **attrs),
+        b("conv_weight_grad", x, g, shape=shapes["w"], **attrs))
+    terms = int(np.prod(window)) * max(image[-1], filters, image[0] * int(np.prod(steps)))
+    return graph, inputs, terms
+
+
+@settings(max_examples=120, deadline=None)
+@given(geometries(), st.sampled_from(CHANNELS))
+def check_convolution(
+    geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs], filters: int
+) -> None:
+    image, window, attrs = geometry
+    compared(*convolution(image, window, filters, attrs))
+
+
+def test_any_convolution_is_what_numpy_computes() -> None:
+    check_convolution()
+
+
+@settings(max_examples=120, deadline=None)
+@given(geometries(), st.booleans(), st.booleans())
+def check_pooling(
+    geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs], counts: bool, special: bool
+) -> None:
+    image, window, attrs = geometry
+    assume(all(axis.always_sees() for axis in axes_of(image, window, attrs)))
+    attrs = {**attrs, "window": window}
+    counted = attrs["padding"] if counts else ((0, 0),) * len(window)
+    rng = np.random.default_rng(sum(image))
+    pixels = rng.integers(-3, 4, image).astype(np.float32)  # several are the largest
+    if special:
+        pixels.reshape(-1)[:: 5] = rng.choice([np.nan, np.inf, -np.inf], pixels.size)[:: 5]
+    b = Builder()
+    x = b.input("x", TensorType("f32", image))
+    y = b("max_pool", x, **attrs)
+    g = b.input("g", y.type)
+    gradient = rng.uniform(-1, 1, y.type.sizes).astype(np.float32)
+    graph = graph_of(
+        b, y, b("max_pool_grad", x, y, g, **attrs),
+        b("avg_pool", x, counted=counted, **attrs),
+        b("avg_pool_grad", g, shape=image, counted=counted, **attrs))
+    compared(graph, {"x": pixels, "g": gradient}, int(np.prod(window)))
+
+
+def test_any_pooling_is_what_numpy_computes() -> None:
+    check_pooling()
+
+
+def test_an_image_gives_the_same_bits_whatever_is_beside_it() -> None:
+    attrs: Attrs = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+    graph, inputs, _ = convolution((4, 9, 7, 20), (3, 3), 37, attrs)
+    together = execute(graph, inputs, {}, NativeDevice())
+    alone_graph, _, _ = convolution((1, 9, 7, 20), (3, 3), 37, attrs)
+    for k in range(4):
+        one = {n: v if n == "w" else v[k : k + 1] for n, v in inputs.items()}
+        alone = execute(alone_graph, one, {}, NativeDevice())
+        for name in ("y0", "y1"):
+            np.testing.assert_array_equal(alone[name][0], together[name][k], err_msg=name)
+
+
+def test_what_has_no_code_is_left_to_numpy() -> None:
+    """Groups, three axes, other dtypes, no images."""
+    b = Builder()
+    settings = {"padding": ((0, 0),) * 2, "dilation": (1, 1), "stride": (1, 1)}
+    parts = b.input("parts", TensorType("f32", (2, 5, 5, 4)))
+    each = b.input("each", TensorType("f32", (3, 3, 2, 6)))
+    wide = b.input("wide", TensorType("f64", (2, 5, 5, 4)))
+    none = b.input("none", TensorType("f32", (0, 5, 5, 4)))
+    volume = b.input("volume", TensorType("f32", (2, 3, 4, 5, 3)))
+    pooled = {**settings, "window": (2, 2)}
+    graph = graph_of(
+        b, b("conv", parts, each, groups=2, **settings), b("max_pool", wide, **pooled),
+        b("max_pool", none, **pooled),
+        b("max_pool", volume, window=(2, 2, 2), stride=(1, 1, 1), dilation=(1, 1, 1),
+          padding=((0, 0),) * 3))
+    rng = np.random.default_rng(1)
+    inputs = {
+        n.attrs["name"]: rng.uniform(-1, 1, n.type.sizes).astype(n.type.storage)
+        for n in graph.nodes if n.op == "input"
+    }
+    compared(graph, inputs, 18)
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("channels", range(1, 140))
+def test_blocks_hold_each_channel_once(channels: int, lanes: int) -> None:
+    found = [
+        block.start + k * block.width + part.offset + lane
+        for block in channel_blocks(channels, lanes)
+        for k in range(block.count)
+        for part in block.parts
+        for lane in range(part.lanes)
+    ]
+    assert found == list(range(channels))
+
+
+@pytest.mark.parametrize("total", range(1, 40))
+def test_even_stretches_cover_all_and_differ_by_one(total: int) -> None:
+    for most in range(1, 12):
+        stretches = list(even(total, most))
+        found = [s + k * n + i for s, count, n in stretches for k in range(count) for i in range(n)]
+        lengths = [length for _, _, length in stretches]
+        assert found == list(range(total))
+        assert max(lengths) - min(lengths) <= 1 and max(lengths) <= most
