@@ -94,8 +94,8 @@ def test_a_native_profile_says_what_has_machine_code() -> None:
     pytest.importorskip("llvmlite")
     (found,) = facts("--backend", "native")["programs"]
     places = {row["name"]: row["runs_on"] for row in found["rows"]}
-    assert places["matmul"] == "numpy"
-    assert "native" in places.values()
+    assert places["matmul"] == "native"
+    assert places["argmax"] == "numpy"
 
 
 def test_the_roof_is_the_slower_of_arithmetic_and_memory() -> None:

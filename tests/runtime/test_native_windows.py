@@ -20,8 +20,8 @@ from flowc_runtime.types import TensorType
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
 from flowc_runtime.native import NativeDevice, build
-from flowc_runtime.native.convolution import even
 from flowc_runtime.native.parts import channel_blocks
+from flowc_runtime.native.tiles import even
 
 CHANNELS = (1, 2, 3, 7, 16, 20, 37, 66)  # ragged ends of every length, and more than a block
 Arrays = dict[str, np.ndarray]

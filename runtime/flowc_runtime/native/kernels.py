@@ -10,6 +10,7 @@ from llvmlite import ir
 from flowc_runtime.native.convolution import conv_task
 from flowc_runtime.native.expressions import elementwise_task, fused_task
 from flowc_runtime.native.pooling import pool_task
+from flowc_runtime.native.products import product_task
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.plan import Buffer, Instruction
 
@@ -38,6 +39,7 @@ TASKS: Mapping[str, TaskOf] = {
     "conv": conv_task,
     "conv_input_grad": conv_task,
     "conv_weight_grad": conv_task,
+    "matmul": product_task,
     "max_pool": pool_task,
     "max_pool_grad": pool_task,
     "avg_pool": pool_task,

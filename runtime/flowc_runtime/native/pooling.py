@@ -15,6 +15,7 @@ from llvmlite import ir
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES
 from flowc_runtime.native.parts import Part, channel_blocks
+from flowc_runtime.native.tiles import Tiles
 from flowc_runtime.ops.window import Axis, axes_of
 from flowc_runtime.plan import Buffer, Instruction
 
@@ -78,17 +79,13 @@ class Window:
     column: Value
 
 
-class _Pool:
+class _Pool(Tiles):
     """Walks over the windows of all images."""
 
     def __init__(self, b: ir.IRBuilder, task: PoolTask, lanes: int):
-        self.b, self.task, self.lanes = b, task, lanes
+        super().__init__(b, lanes)
+        self.task = task
         self.width = task.columns.size * task.channels  # numbers of a row of pixels
-
-    def operand(self, number: int) -> Value:
-        places = self.b.function.args[0]
-        place = self.b.gep(places, [I64(number)], source_etype=_PLACES)
-        return self.b.load(place, typ=_PLACES, align=8)
 
     def sum(self, *terms: tuple[Value, int]) -> Value:
         total = I64(0)
@@ -181,16 +178,9 @@ class _Pool:
         with self.b.goto_entry_block():
             return self.b.alloca(type)
 
-    def clear(self, base: Value, number: Value) -> None:
-        """An image of zeros."""
+    def clear_image(self, base: Value, number: Value) -> None:
         count = self.task.rows.size * self.width
-        start, done = self.b.mul(number, I64(count)), 0
-        for lanes in (Lanes(self.b, self.lanes), Lanes(self.b, 1)):
-            stop = count - (count - done) % lanes.count
-            if stop > done:
-                with loop(self.b, done, stop, lanes.count) as index:
-                    self.store(lanes, lanes.number("f32", 0), base, self.b.add(start, index))
-                done = stop
+        self.clear(self.at(base, (number, count)), count)
 
 
 # --- the four ops --------------------------------------------------------------------------------
@@ -198,7 +188,7 @@ class _Pool:
 
 def _combine(pool: _Pool, empty: float, line: str) -> Iterator[tuple[Window, Lanes, Value]]:
     """Each window with what its pixels come to."""
-    x = pool.operand(0)
+    x = pool.place(0)
     with pool.images() as number:
         for window in pool.windows(number):
             lanes = Lanes(pool.b, window.part.lanes)
@@ -213,14 +203,14 @@ def _combine(pool: _Pool, empty: float, line: str) -> Iterator[tuple[Window, Lan
 
 def _max_pool(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
     pool = _Pool(b, task, lanes)
-    y = pool.operand(1)
+    y = pool.place(1)
     for window, own, largest in _combine(pool, float("-inf"), "maximum"):
         pool.store(own, largest, y, window.first)
 
 
 def _avg_pool(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
     pool = _Pool(b, task, lanes)
-    y = pool.operand(1)
+    y = pool.place(1)
     for window, own, total in _combine(pool, 0.0, "add"):
         pool.store(own, b.fdiv(total, pool.count(window, own)), y, window.first)
 
@@ -228,9 +218,9 @@ def _avg_pool(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
 def _max_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
     """To the first pixel of a window that is its maximum; NaN is none."""
     pool = _Pool(b, task, lanes)
-    x, y, g, out = (pool.operand(k) for k in range(4))
+    x, y, g, out = (pool.place(k) for k in range(4))
     with pool.images() as number:
-        pool.clear(out, number)
+        pool.clear_image(out, number)
         for window in pool.windows(number):
             own = Lanes(b, window.part.lanes)
             largest = pool.load(own, y, window.first)
@@ -246,9 +236,9 @@ def _max_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
 
 def _avg_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
     pool = _Pool(b, task, lanes)
-    g, out = pool.operand(0), pool.operand(1)
+    g, out = pool.place(0), pool.place(1)
     with pool.images() as number:
-        pool.clear(out, number)
+        pool.clear_image(out, number)
         for window in pool.windows(number):
             own = Lanes(b, window.part.lanes)
             share = b.fdiv(pool.load(own, g, window.first), pool.count(window, own))

@@ -1,0 +1,127 @@
+"""Sums of products in registers: what products of matrices and convolutions are made of.
+
+A tile is some numbers times some vectors: a vector that is loaded serves each of the numbers, and a
+number each of the vectors, so that the processor multiplies and adds in nearly every cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from llvmlite import ir
+
+from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
+from flowc_runtime.native.parts import Part
+
+ACCUMULATORS = 24  # vectors of a tile, of the 32 registers that AVX-512 and NEON have
+FEWER_ACCUMULATORS = 12  # of 16
+FLOAT_BYTES = 4
+_PLACES = ir.PointerType()
+
+Register = tuple[Lanes, Value, Value]  # its lanes, where it is held, and its place in memory
+
+
+def even(total: int, most: int) -> Iterator[tuple[int, int, int]]:
+    """Stretches of nearly the same length, `most` at most: (start, count of them, length)."""
+    pieces = -(-total // most)
+    length, longer = divmod(total, pieces)
+    if longer:
+        yield 0, longer, length + 1
+    if pieces > longer:
+        yield longer * (length + 1), pieces - longer, length
+
+
+class Tiles:
+    """Writes tiles of f32 where the builder stands, in a function of places."""
+
+    def __init__(self, b: ir.IRBuilder, lanes: int):
+        self.b, self.lanes = b, lanes
+        self.accumulators = ACCUMULATORS if lanes != 8 else FEWER_ACCUMULATORS
+
+    def place(self, number: int) -> Value:
+        """An operand, a result, or what is spilled."""
+        places = self.b.function.args[0]
+        place = self.b.gep(places, [I64(number)], source_etype=_PLACES)
+        return self.b.load(place, typ=_PLACES, align=8)
+
+    def most(self, parts: Sequence[Part]) -> int:
+        """How many numbers of a tile there are registers for."""
+        return max(1, self.accumulators // len(parts))
+
+    def at(self, base: Value, *terms: tuple[Value, int]) -> Value:
+        """The place of the number with the sum of `index * stride` of the terms."""
+        offset = I64(0)
+        for index, stride in terms:
+            offset = self.b.add(offset, self.b.mul(index, I64(stride)))
+        return place_of(self.b, base, "f32", offset)
+
+    def near(self, place: Value, numbers: int) -> Value:
+        return place_of(self.b, place, "f32", I64(numbers)) if numbers else place
+
+    def copy(self, source: Value, target: Value, count: int) -> None:
+        for lanes, index in self._stretch(count):
+            value = lanes.load(place_of(self.b, source, "f32", index), "f32")
+            lanes.store(value, place_of(self.b, target, "f32", index), "f32")
+
+    def clear(self, target: Value, count: int) -> None:
+        for lanes, index in self._stretch(count):
+            lanes.store(lanes.number("f32", 0), place_of(self.b, target, "f32", index), "f32")
+
+    def _stretch(self, count: int) -> Iterator[tuple[Lanes, Value]]:
+        """Numbers side by side: whole vectors, then what is left one by one."""
+        done = 0
+        for lanes in (Lanes(self.b, self.lanes), Lanes(self.b, 1)):
+            stop = count - (count - done) % lanes.count
+            if stop > done:
+                with loop(self.b, done, stop, lanes.count) as index:
+                    yield lanes, index
+                done = stop
+
+    def tile(
+        self, out: Value, stride: int, parts: Sequence[Part], count: int,
+        terms: Iterator[tuple[Sequence[Value], Value]], keep: bool,
+    ) -> None:
+        """Sums of products in registers, for `count` numbers each of the parts.
+
+        Those of number k are stored at `out` + k * stride; with `keep` they are added to what is
+        there. A term is where the `count` numbers lie, and the vectors that they multiply.
+        """
+        registers = self._registers(out, stride, parts, count)
+        for row in registers:
+            for lanes, register, place in row:
+                start = lanes.load(place, "f32") if keep else lanes.number("f32", 0)
+                self.b.store(start, register)
+        for numbers, vectors in terms:
+            self._add_products(registers, parts, numbers, vectors)
+        for row in registers:
+            for lanes, register, place in row:
+                lanes.store(self.b.load(register, typ=lanes.type("f32")), place, "f32")
+
+    def _registers(
+        self, out: Value, stride: int, parts: Sequence[Part], count: int
+    ) -> list[list[Register]]:
+        found = []
+        for k in range(count):
+            row = []
+            for part in parts:
+                lanes = Lanes(self.b, part.lanes)
+                with self.b.goto_entry_block():
+                    register = self.b.alloca(lanes.type("f32"))
+                row.append((lanes, register, self.near(out, k * stride + part.offset)))
+            found.append(row)
+        return found
+
+    def _add_products(
+        self, registers: Sequence[Sequence[Register]], parts: Sequence[Part],
+        numbers: Sequence[Value], vectors: Value,
+    ) -> None:
+        """To each row of registers its number times the vectors, rounded once."""
+        plain = Lanes(self.b, 1)
+        loaded = [
+            Lanes(self.b, p.lanes).load(self.near(vectors, p.offset), "f32") for p in parts]
+        for row, number in zip(registers, numbers, strict=True):
+            one = plain.load(number, "f32")
+            for (lanes, register, _), vector in zip(row, loaded, strict=True):
+                before = self.b.load(register, typ=lanes.type("f32"))
+                total = lanes.call("llvm.fma", "f32", lanes.splat(one), vector, before)
+                self.b.store(total, register)
