@@ -21,12 +21,12 @@ from llvmlite import ir
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles, even
+from flowc_runtime.native.unit import Unit
 from flowc_runtime.ops.conv_columns import Convolution, convolution_of
 from flowc_runtime.ops.window import Axis
 from flowc_runtime.plan import Buffer, Instruction
 
 MOST_WASTED = 1.25  # times the work, where a turned convolution also sees padding
-_PLACES = ir.PointerType()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +109,9 @@ class ConvTask:
         weights = plane.weights if self.op == "conv_input_grad" else 0
         return (FLOAT_BYTES * padded, FLOAT_BYTES * weights)
 
-    def emit(self, module: ir.Module, name: str, lanes: int) -> None:
+    def emit(self, unit: Unit, name: str) -> None:
         """Adds the function `name(places)`: two operands, the result, and what is spilled."""
-        type = ir.FunctionType(ir.VoidType(), [_PLACES])
-        function = ir.Function(module, type, name)
-        b = ir.IRBuilder(function.append_basic_block("entry"))
+        b, lanes = unit.function(name), unit.lanes
         first, second, result, padded, weights = (Tiles(b, lanes).place(k) for k in range(5))
         if self.op == "conv":
             _Forward(b, self.plane, lanes).run(first, second, result, padded)

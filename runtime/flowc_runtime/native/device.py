@@ -6,15 +6,15 @@ import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from llvmlite import ir
-
 from flowc_runtime.memory import HostMemory, aligned_zeros
 from flowc_runtime.native.build import addresses_of
-from flowc_runtime.native.kernels import Kernel, Task, task_of
+from flowc_runtime.native.kernels import Kernel, Task, kernel_of, task_of
+from flowc_runtime.native.scans import ends_of
 from flowc_runtime.native.target import this_target
+from flowc_runtime.native.unit import Unit
 from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
-from flowc_runtime.ops.op import Array
+from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.plan import Buffer, Instruction, Program
 
 Code = Mapping[int, tuple[Kernel, int]]  # by the identity of an instruction, with the address
@@ -41,33 +41,54 @@ class NativeProgram(BoundProgram):
 
     def __init__(self, program: Program, memory: HostMemory, code: Code):
         self._code = code
-        self._spilled: list[Array] = []
+        self._kept: list[object] = []  # what only addresses in tables refer to
         super().__init__(program, memory)
 
     def _bind(self, instruction: Instruction) -> list[Call]:
         found = self._code.get(id(instruction))
         if found is None:
             return super()._bind(instruction)
-        kernel, address = found
-        places = [place.ctypes.data for place in self._places(instruction, kernel)]
-        return [partial(_FUNCTION(address), (ctypes.c_void_p * len(places))(*places))]
+        return [partial(_FUNCTION(found[1]), self._table(instruction))]
+
+    def _table(self, instruction: Instruction) -> ctypes.Array[ctypes.c_void_p]:
+        """The places that the instruction's code is given."""
+        if instruction.body is not None:
+            addresses = self._addresses_of_scan(instruction, instruction.body)
+        else:
+            kernel, _ = self._code[id(instruction)]
+            spilled = [aligned_zeros(size) for size in kernel.spilled_bytes]
+            self._kept += spilled
+            tensors = [*instruction.operands, *instruction.results]
+            addresses = [a.ctypes.data for a in (*map(self._view, tensors), *spilled)]
+        return (ctypes.c_void_p * len(addresses))(*addresses)
+
+    def _addresses_of_scan(self, instruction: Instruction, body: Program) -> list[int]:
+        inside = NativeProgram(body, self._memory, self._code)
+        tables = [inside._table(i) for i in body.instructions]
+        self._kept += [inside, *tables]
+        ends = ends_of(instruction, self._program.buffers)
+        pairs = (*ends.starts, *ends.fed, *ends.yielded)
+        between = [self._memory.view(buffer) for pair in pairs for buffer in pair]
+        return [*map(ctypes.addressof, tables), *(view.ctypes.data for view in between)]
+
+    def loop(self, index: int) -> NumpyLoop:
+        instruction = self._program.instructions[index]
+        assert instruction.body is not None, "only a scan has a loop"
+        inside = self._inside(instruction.body)
+        return NumpyLoop(instruction, self._program, self._memory, inside)
 
     def runs_on(self, index: int) -> str:
-        return "+".join(sorted(self._places_of(self._program.instructions[index])))
+        return "+".join(sorted(self._backends_of(self._program.instructions[index])))
 
-    def _places_of(self, instruction: Instruction) -> set[str]:
+    def _backends_of(self, instruction: Instruction) -> set[str]:
+        if id(instruction) in self._code:
+            return {"native"}
         if instruction.body is None:
-            return {"native" if id(instruction) in self._code else "numpy"}
-        return {"numpy"}.union(*map(self._places_of, instruction.body.instructions))
+            return {"numpy"}
+        return {"numpy"}.union(*map(self._backends_of, instruction.body.instructions))
 
     def _inside(self, body: Program) -> BoundProgram:
         return NativeProgram(body, self._memory, self._code)
-
-    def _places(self, instruction: Instruction, kernel: Kernel) -> list[Array]:
-        spilled = [aligned_zeros(size) for size in kernel.spilled_bytes]
-        self._spilled += spilled
-        tensors = [*instruction.operands, *instruction.results]
-        return [*map(self._view, tensors), *spilled]
 
 
 def _machine_code(program: Program) -> Code:
@@ -76,23 +97,22 @@ def _machine_code(program: Program) -> Code:
     if lanes == 1:
         return {}
     tasks = {id(i): task for i, buffers in _all_of(program) if (task := task_of(i, buffers))}
-    module = ir.Module()
-    kernels: dict[Task, tuple[Kernel, str]] = {}
+    unit = Unit(lanes)
+    kernels: dict[Task, Kernel] = {}
     for task in dict.fromkeys(tasks.values()):
-        if (kernel := task.kernel()) is not None:
-            kernels[task] = kernel, f"k{len(kernels)}"
-            kernel.emit(module, kernels[task][1], lanes)
+        kernel, name = kernel_of(task), f"k{len(unit.names)}"
+        assert kernel is not None, "a task without code is none"
+        kernels[task], unit.names[task] = kernel, name
+        kernel.emit(unit, name)
     if not kernels:
         return {}
-    addresses = addresses_of(str(module), [name for _, name in kernels.values()])
-    return {
-        k: (kernels[task][0], addresses[kernels[task][1]])
-        for k, task in tasks.items() if task in kernels
-    }
+    addresses = addresses_of(str(unit.module), list(unit.names.values()))
+    return {k: (kernels[task], addresses[unit.names[task]]) for k, task in tasks.items()}
 
 
 def _all_of(program: Program) -> Iterator[tuple[Instruction, Sequence[Buffer]]]:
+    """A scan after its body."""
     for instruction in program.instructions:
-        yield instruction, program.buffers
         if instruction.body is not None:
             yield from _all_of(instruction.body)
+        yield instruction, program.buffers

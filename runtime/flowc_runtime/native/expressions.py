@@ -20,13 +20,13 @@ from flowc_runtime.expression import (
 from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES, cast
 from flowc_runtime.native.phases import Form, Pass, Phases, phases
+from flowc_runtime.native.unit import PLACES, Unit
 from flowc_runtime.ops.op import Types
 from flowc_runtime.plan import Buffer, Instruction
 
 CHAINS = 4  # sums of a row that go on side by side, since each addition waits for the last one
 SUMS = ("f32", "f64", "i32", "i64")
 _COMBINED = {"row_sum": "add", "row_max": "maximum", "row_min": "minimum"}
-_PLACES = ir.PointerType()
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,9 @@ class Kernel:
         length = self.walk.shape[-1]
         return tuple(length * BYTES[self.walk.types[n].dtype] for n in self.phases.spilled)
 
-    def emit(self, module: ir.Module, name: str, lanes: int) -> None:
-        """Adds the function `name(places)` to the module."""
-        type = ir.FunctionType(ir.VoidType(), [_PLACES])
-        function = ir.Function(module, type, name)
-        _Emitter(self, ir.IRBuilder(function.append_basic_block("entry")), lanes).run()
+    def emit(self, unit: Unit, name: str) -> None:
+        """Adds the function `name(places)`."""
+        _Emitter(self, unit.function(name), unit.lanes).run()
 
 
 @dataclass(frozen=True)
@@ -291,7 +289,7 @@ class _Emitter:
     def _base(self, number: int) -> Value:
         places = self.b.function.args[0]
         return self.b.load(
-            self.b.gep(places, [I64(number)], source_etype=_PLACES), typ=_PLACES, align=8)
+            self.b.gep(places, [I64(number)], source_etype=PLACES), typ=PLACES, align=8)
 
     def _row_of(self, name: str, at: Sequence[Value]) -> Value:
         """Where a row of a place begins; a spilled temporary has one row only."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
-
-from llvmlite import ir
 
 from flowc_runtime.native.convolution import conv_task
 from flowc_runtime.native.expressions import elementwise_task, fused_task
+from flowc_runtime.native.moves import MOVING, move_task
 from flowc_runtime.native.pooling import pool_task
 from flowc_runtime.native.products import product_task
+from flowc_runtime.native.scans import scan_task
+from flowc_runtime.native.unit import Unit
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.plan import Buffer, Instruction
 
@@ -21,12 +23,13 @@ class Kernel(Protocol):
     @property
     def spilled_bytes(self) -> tuple[int, ...]: ...
 
-    def emit(self, module: ir.Module, name: str, lanes: int) -> None:
-        """Adds the function `name(places)`: of operands, results, and what is spilled."""
+    def emit(self, unit: Unit, name: str) -> None:
+        """Adds the function `name(places)`: of operands, results, and what is spilled; of a scan
+        see `scans.py`."""
 
 
-class Task(Protocol):
-    """All that the code of an instruction depends on: hashable, since many have the same."""
+class Task(Hashable, Protocol):
+    """All that the code of an instruction depends on; many have the same."""
 
     def kernel(self) -> Kernel | None:
         """None where it is left to NumPy."""
@@ -35,11 +38,12 @@ class Task(Protocol):
 TaskOf = Callable[[Instruction, Sequence[Buffer]], Task | None]
 TASKS: Mapping[str, TaskOf] = {
     **{name: elementwise_task for name, op in CATALOG.items() if op.elementwise},
+    **dict.fromkeys(MOVING, move_task),
     "fused": fused_task,
+    "matmul": product_task,
     "conv": conv_task,
     "conv_input_grad": conv_task,
     "conv_weight_grad": conv_task,
-    "matmul": product_task,
     "max_pool": pool_task,
     "max_pool_grad": pool_task,
     "avg_pool": pool_task,
@@ -49,5 +53,14 @@ TASKS: Mapping[str, TaskOf] = {
 
 def task_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
     """None where NumPy has to do it."""
+    if (body := instruction.body) is not None:
+        inside = [task_of(i, body.buffers) for i in body.instructions]
+        return scan_task(instruction, buffers, inside)
     find = TASKS.get(instruction.op)
-    return None if find is None else find(instruction, buffers)
+    task = None if find is None else find(instruction, buffers)
+    return task if task is not None and kernel_of(task) is not None else None
+
+
+@lru_cache(maxsize=1024)
+def kernel_of(task: Task) -> Kernel | None:
+    return task.kernel()

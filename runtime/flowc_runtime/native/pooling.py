@@ -16,11 +16,11 @@ from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.tiles import Tiles
+from flowc_runtime.native.unit import Unit
 from flowc_runtime.ops.window import Axis, axes_of
 from flowc_runtime.plan import Buffer, Instruction
 
 ONE = Axis(1, 1, 1, 0, 0)  # the rows of a sequence
-_PLACES = ir.PointerType()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,10 @@ class PoolTask:
     def spilled_bytes(self) -> tuple[int, ...]:
         return ()
 
-    def emit(self, module: ir.Module, name: str, lanes: int) -> None:
+    def emit(self, unit: Unit, name: str) -> None:
         """Adds the function `name(places)`: of the operands, then the result."""
-        type = ir.FunctionType(ir.VoidType(), [_PLACES])
-        function = ir.Function(module, type, name)
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        _EMITTERS[self.op](b, self, lanes)
+        b = unit.function(name)
+        _EMITTERS[self.op](b, self, unit.lanes)
         b.ret_void()
 
 

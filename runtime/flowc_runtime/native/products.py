@@ -12,14 +12,15 @@ from math import prod
 
 from llvmlite import ir
 
-from flowc_runtime.native.lanes import I32, I64, Lanes, Value, loop
+from flowc_runtime.native.lanes import I64, Value, loop
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles, even
+from flowc_runtime.native.turning import turn
+from flowc_runtime.native.unit import Unit
 from flowc_runtime.plan import Buffer, Instruction
 
 DEPTH = 512  # of the numbers that are summed at a time: a block of 64 columns is 128 kB
 FEWEST_COLUMNS = 4  # below, vectors are too short to be worth it
-_PLACES = ir.PointerType()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,10 @@ class ProductTask:
         """The right side as it is read, where it is stored transposed."""
         return (FLOAT_BYTES * self.depth * self.columns if self.right_turned else 0,)
 
-    def emit(self, module: ir.Module, name: str, lanes: int) -> None:
+    def emit(self, unit: Unit, name: str) -> None:
         """Adds the function `name(places)`: left, right, the result, what is spilled."""
-        type = ir.FunctionType(ir.VoidType(), [_PLACES])
-        function = ir.Function(module, type, name)
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        _Product(b, self, lanes).run()
+        b = unit.function(name)
+        _Product(b, self, unit.lanes).run()
         b.ret_void()
 
 
@@ -101,7 +100,7 @@ class _Product(Tiles):
                 self.at(base, (offset, 1))
                 for base, offset in zip((left, right, result), offsets, strict=True))
             if task.right_turned:
-                self._turn(b, spilled)
+                turn(self, b, spilled, task.columns, task.depth, task.depth, task.columns)
                 b = spilled
             self._matrix(a, b, out)
 
@@ -160,46 +159,3 @@ class _Product(Tiles):
             first = self.at(left, (k, self._along))
             numbers = [self.near(first, row * step) for row in range(rows)]
             yield numbers, self.at(right, (k, self.task.columns))
-
-    # --- transposing ----------------------------------------------------------------------------
-
-    def _turn(self, source: Value, target: Value) -> None:
-        """target[depth, columns] of source[columns, depth]: squares, then the edges one by one."""
-        task, side = self.task, self.lanes
-        across, down = (n - n % side for n in (task.columns, task.depth))
-        with loop(self.b, 0, across, side) as column, loop(self.b, 0, down, side) as k:
-            self._turn_square(
-                self.at(source, (column, task.depth), (k, 1)),
-                self.at(target, (k, task.columns), (column, 1)))
-        self._turn_singly(source, target, (0, across), (down, task.depth))
-        self._turn_singly(source, target, (across, task.columns), (0, task.depth))
-
-    def _turn_square(self, source: Value, target: Value) -> None:
-        """By halves: the rows r and r + half exchange what lies off the diagonal, at each size."""
-        lanes = Lanes(self.b, self.lanes)
-        rows = [
-            lanes.load(self.near(source, r * self.task.depth), "f32") for r in range(self.lanes)]
-        half = self.lanes // 2
-        while half:
-            low = [k if not k & half else self.lanes + (k ^ half) for k in range(self.lanes)]
-            high = [k ^ half if not k & half else self.lanes + k for k in range(self.lanes)]
-            for r in range(self.lanes):
-                if not r & half:
-                    a, b = rows[r], rows[r | half]
-                    rows[r], rows[r | half] = self._mixed(a, b, low), self._mixed(a, b, high)
-            half //= 2
-        for k, row in enumerate(rows):
-            lanes.store(row, self.near(target, k * self.task.columns), "f32")
-
-    def _mixed(self, a: Value, b: Value, which: Sequence[int]) -> Value:
-        mask = ir.Constant(ir.VectorType(I32, self.lanes), [I32(k) for k in which])
-        return self.b.shuffle_vector(a, b, mask)
-
-    def _turn_singly(
-        self, source: Value, target: Value, columns: tuple[int, int], depth: tuple[int, int]
-    ) -> None:
-        plain = Lanes(self.b, 1)
-        if columns[0] < columns[1] and depth[0] < depth[1]:
-            with loop(self.b, *columns) as column, loop(self.b, *depth) as k:
-                value = plain.load(self.at(source, (column, self.task.depth), (k, 1)), "f32")
-                plain.store(value, self.at(target, (k, self.task.columns), (column, 1)), "f32")

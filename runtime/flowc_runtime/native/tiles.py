@@ -12,11 +12,11 @@ from llvmlite import ir
 
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.parts import Part
+from flowc_runtime.native.unit import PLACES
 
 ACCUMULATORS = 24  # vectors of a tile, of the 32 registers that AVX-512 and NEON have
 FEWER_ACCUMULATORS = 12  # of 16
 FLOAT_BYTES = 4
-_PLACES = ir.PointerType()
 
 Register = tuple[Lanes, Value, Value]  # its lanes, where it is held, and its place in memory
 
@@ -41,8 +41,8 @@ class Tiles:
     def place(self, number: int) -> Value:
         """An operand, a result, or what is spilled."""
         places = self.b.function.args[0]
-        place = self.b.gep(places, [I64(number)], source_etype=_PLACES)
-        return self.b.load(place, typ=_PLACES, align=8)
+        place = self.b.gep(places, [I64(number)], source_etype=PLACES)
+        return self.b.load(place, typ=PLACES, align=8)
 
     def most(self, parts: Sequence[Part]) -> int:
         """How many numbers of a tile there are registers for."""

@@ -1,0 +1,154 @@
+"""Machine code of a scan: its rounds, with what is copied in and out, without a way back to Python.
+
+A body has code where all its instructions have. The places of a scan are, for each instruction of
+the body, a table of the places of that one; then, in pairs, where each move reads and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowc_runtime.memory import same_place
+from flowc_runtime.native.lanes import I64, Value, loop, place_of
+from flowc_runtime.native.moves import ELEMENTS, Move, move_of, unreal
+from flowc_runtime.native.tiles import Tiles
+from flowc_runtime.native.unit import Unit
+from flowc_runtime.plan import Buffer, Instruction, Program
+
+if TYPE_CHECKING:
+    from flowc_runtime.native.kernels import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A move of each round; the steps are elements from one round to the next."""
+
+    move: Move
+    source_step: int = 0
+    target_step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTask:
+    """All that the code of a scan depends on: what its body does, and what is moved when."""
+
+    body: tuple[Task, ...]
+    starts: tuple[Each, ...]
+    fed: tuple[Each, ...]
+    yielded: tuple[Each, ...]
+    length: int
+    reverse: bool
+
+    def kernel(self) -> ScanTask:
+        return self
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]:
+        return ()
+
+    def emit(self, unit: Unit, name: str) -> None:
+        """Adds the function `name(places)`; those of the body are in the unit already."""
+        b = unit.function(name)
+        tiles = Tiles(b, unit.lanes)
+        moves = (*self.starts, *self.fed, *self.yielded)
+        places = [
+            (tiles.place(len(self.body) + 2 * k), tiles.place(len(self.body) + 2 * k + 1))
+            for k in range(len(moves))
+        ]
+        pairs = list(zip(moves, places, strict=True))
+        first, last = len(self.starts), len(self.starts) + len(self.fed)
+        for each, (source, target) in pairs[:first]:
+            each.move.emit(b, unit.lanes, source, target)
+        with loop(b, 0, self.length) as count:
+            round = b.sub(I64(self.length - 1), count) if self.reverse else count
+            self._move(tiles, pairs[first:last], round)
+            for k, task in enumerate(self.body):
+                b.call(unit.module.globals[unit.names[task]], [tiles.place(k)])
+            self._move(tiles, pairs[last:], round)
+        b.ret_void()
+
+    def _move(
+        self, tiles: Tiles, pairs: Sequence[tuple[Each, tuple[Value, Value]]], round: Value
+    ) -> None:
+        for each, (source, target) in pairs:
+            element = each.move.element
+            source, target = (
+                place_of(tiles.b, place, element, tiles.b.mul(round, I64(step)))
+                for place, step in (
+                    (source, each.source_step), (target, each.target_step)))
+            each.move.emit(tiles.b, tiles.lanes, source, target)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The buffers that a scan's moves are between: (source, target) each, in order of the task's.
+    """
+
+    starts: tuple[tuple[Buffer, Buffer], ...]
+    fed: tuple[tuple[Buffer, Buffer], ...]
+    yielded: tuple[tuple[Buffer, Buffer], ...]
+
+
+def ends_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Ends:
+    """As `numpy_device/scan.py` has them."""
+    inside, attrs = _body(instruction), instruction.attrs
+    sequences, carries = attrs["sequences"], attrs["carries"]
+    operands = [buffers[k] for k in instruction.operands]
+    results = [buffers[k] for k in instruction.results]
+    ports = {p.name: inside.buffers[p.buffer] for p in inside.inputs}
+    starts = zip(operands[sequences:], results[:carries], strict=False)
+    return Ends(
+        tuple((a, b) for a, b in starts if not same_place(a, b)),
+        tuple((operands[k], ports[f"x{k}"]) for k in range(sequences) if f"x{k}" in ports),
+        tuple(
+            (inside.buffers[port.buffer], to)
+            for to, port in zip(results[carries:], inside.outputs, strict=True)),
+    )
+
+
+def scan_task(
+    instruction: Instruction, buffers: Sequence[Buffer], body: Sequence[Task | None]
+) -> ScanTask | None:
+    """None where an instruction of the body has no code, or an element is of two bytes."""
+    inside, attrs = _body(instruction), instruction.attrs
+    ends = ends_of(instruction, buffers)
+    tasks = tuple(task for task in body if task is not None)
+    pairs = (*ends.starts, *ends.fed, *ends.yielded)
+    sizes = {b.type.storage.itemsize for pair in pairs for b in pair}
+    if len(tasks) < len(body) or not sizes <= ELEMENTS.keys():
+        return None
+    ports = [p.name for p in inside.inputs]
+    axes = [axis for k, axis in enumerate(attrs["axes"]) if f"x{k}" in ports]
+    return ScanTask(
+        tasks,
+        tuple(Each(_between(unreal(a.type.sizes), unreal(b.type.sizes), a))
+              for a, b in ends.starts),
+        tuple(_fed(a, b, axis) for (a, b), axis in zip(ends.fed, axes, strict=True)),
+        tuple(_yielded(a, b, axis)
+              for (a, b), axis in zip(ends.yielded, attrs["yield_axes"], strict=True)),
+        attrs["length"], bool(attrs["reverse"]))
+
+
+def _fed(sequence: Buffer, x: Buffer, axis: int) -> Each:
+    rounds = np.moveaxis(unreal(sequence.type.sizes), axis, 0)
+    return Each(
+        _between(rounds[0], unreal(x.type.sizes), x), source_step=rounds.strides[0])
+
+
+def _yielded(y: Buffer, stacked: Buffer, axis: int) -> Each:
+    rounds = np.moveaxis(unreal(stacked.type.sizes), axis, 0)
+    return Each(
+        _between(unreal(y.type.sizes), rounds[0], y), target_step=rounds.strides[0])
+
+
+def _between(source: np.ndarray, target: np.ndarray, buffer: Buffer) -> Move:
+    return move_of(source, target, ELEMENTS[buffer.type.storage.itemsize])
+
+
+def _body(instruction: Instruction) -> Program:
+    assert instruction.body is not None
+    return instruction.body

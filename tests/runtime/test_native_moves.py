@@ -1,0 +1,95 @@
+"""Machine code of what only moves data puts every element where NumPy does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import execute
+
+from flowc.graph.builder import Builder
+from flowc.graph.graph import Output
+from flowc_runtime.types import TensorType
+
+pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
+
+from flowc_runtime.native import NativeDevice, build
+from flowc_runtime.native.moves import Move, move_of, unreal
+
+SIZES = st.lists(st.sampled_from((1, 2, 3, 17, 33)), min_size=1, max_size=4)
+DTYPES = st.sampled_from(("f32", "i32", "i64", "u8", "bool", "f64", "bf16"))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+
+
+def compared(op: str, arrays: list[np.ndarray], dtype: str, attrs: dict[str, Any]) -> None:
+    b = Builder()
+    names = [f"x{k}" for k in range(len(arrays))]
+    values = [
+        b.input(n, TensorType(dtype, a.shape)) for n, a in zip(names, arrays, strict=True)]
+    graph = b.finish([Output("y", b(op, *values, **attrs).ref)])
+    inputs = dict(zip(names, arrays, strict=True))
+    found, wanted = (execute(graph, inputs, {}, device)["y"] for device in (NativeDevice(), None))
+    np.testing.assert_array_equal(found, wanted)
+
+
+def numbered(sizes: list[int], dtype: str) -> np.ndarray:
+    type = TensorType(dtype, tuple(sizes))
+    count = np.arange(int(np.prod(sizes))).reshape(sizes)
+    return (count % 2 if dtype == "bool" else count % 251).astype(type.storage)
+
+
+@st.composite
+def moves(draw: st.DrawFn) -> tuple[str, list[np.ndarray], str, dict[str, Any]]:
+    sizes, dtype = draw(SIZES), draw(DTYPES)
+    x = numbered(sizes, dtype)
+    op = draw(st.sampled_from(("transpose", "slice", "unslice", "concat", "broadcast")))
+    if op == "transpose":
+        return op, [x], dtype, {"perm": tuple(draw(st.permutations(range(len(sizes)))))}
+    if op == "broadcast":
+        few = [draw(st.sampled_from((1, n))) for n in sizes]
+        return op, [numbered(few, dtype)], dtype, {"shape": tuple(sizes)}
+    if op == "concat":
+        axis = draw(st.integers(0, len(sizes) - 1))
+        parts = [sizes[:axis] + [n] + sizes[axis + 1 :] for n in draw(
+            st.lists(st.integers(0, 5), min_size=1, max_size=3))]
+        return op, [numbered(part, dtype) for part in parts], dtype, {"axis": axis}
+    ranges = []
+    for n in sizes:
+        start = draw(st.integers(0, n - 1))
+        step = draw(st.sampled_from((1, 2, -1, -3)))
+        ranges.append((start, draw(st.integers(start, n)) if step > 0 else -1, step))
+    starts, stops, steps = (tuple(r[k] for r in ranges) for k in range(3))
+    attrs = {"starts": starts, "stops": stops, "steps": steps}
+    if op == "slice":
+        return op, [x], dtype, attrs
+    part = [len(range(*r)) for r in ranges]
+    return op, [numbered(part, dtype)], dtype, {"shape": tuple(sizes), **attrs}
+
+
+def test_any_move_is_numpys() -> None:
+    @settings(max_examples=200, deadline=None)
+    @given(moves())
+    def check(case: tuple[str, list[np.ndarray], str, dict[str, Any]]) -> None:
+        compared(*case)
+
+    check()
+
+
+@pytest.mark.parametrize("perm", [(1, 0, 2), (2, 1, 0), (0, 2, 1)])
+def test_rows_that_become_columns(perm: tuple[int, ...]) -> None:
+    compared("transpose", [numbered([37, 50, 66], "i32")], "i32", {"perm": perm})
+
+
+def test_neighbouring_axes_are_one() -> None:
+    x = unreal((4, 5, 6, 7))
+    assert move_of(x, unreal(x.shape), "f32") == Move("f32", (840,), (1,), (1,))
+    rows = x[:, 1:3]
+    assert move_of(rows, unreal(rows.shape), "f32") == Move("f32", (4, 84), (210, 1), (84, 1), 42)
