@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: train test check golden references soak bench docs ray clean
+.PHONY: train test test-native check golden references soak bench docs ray clean
 
 train: $(VENV)/installed  ## set up, train the example, say what to try next
 	$(BIN)/flowc train models/fashion_mlp.flow
 
 test: check  ## every check: style, types, tests
 	$(BIN)/pytest -n 2
+
+test-native: $(VENV)/tools  ## the tests once more, computed with machine code
+	$(BIN)/pytest -n 2 --backend native
 
 check: $(VENV)/tools
 	$(BIN)/ruff check .

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+COMMANDS = ("TRAIN", "EVAL", "PREDICT")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the goldens")
     parser.addoption("--fuzz", type=int, default=10_000, help="how many texts the fuzz test makes")
+    parser.addoption("--backend", choices=("numpy", "native"), default="numpy",
+                     help="what computes, where a test does not say")  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--backend") == "native":
+        from flowc_runtime import executor
+        from flowc_runtime.native import NativeDevice
+
+        executor.NumpyDevice = NativeDevice  # type: ignore[assignment, misc]
+        os.environ |= {f"FLOWC_{command}_BACKEND": "native" for command in COMMANDS}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 from flowc.graph.builder import Builder, Value
 from flowc.graph.graph import Graph
 from flowc.plan.emit import make_plan
+from flowc_runtime import executor
 from flowc_runtime.device import Device
 from flowc_runtime.executor import Session
 from flowc_runtime.expression import parse_expression
@@ -40,6 +41,18 @@ def execute(
         path = graph.nodes[update.variable].attrs["path"]
         named[f"{path} <-"] = session.variables[path].copy()
     return named
+
+
+def assert_agree(found: Arrays, wanted: Arrays) -> None:
+    """The same bits; or, where the tests are run with machine code, within its last places."""
+    exact = executor.NumpyDevice.name == "numpy"
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert (found[name].dtype, found[name].shape) == (value.dtype, value.shape)
+        if exact or value.dtype.kind != "f":
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+        else:
+            np.testing.assert_allclose(found[name], value, 2e-5, 2e-6, err_msg=name)
 
 
 def fused(

@@ -154,12 +154,13 @@ def test_nor_is_it_trained_by() -> None:
 
 def test_after_a_training_predicted_and_measured_step_time_stand_side_by_side() -> None:
     examples()
-    result = run("train", "--json", "--steps", "60", "-D", "train.log_every=10")
+    numpy = ("train", "--backend", "numpy", "--steps")
+    result = run(*numpy, "60", "--json", "-D", "train.log_every=10")
     told = [json.loads(line) for line in result.stdout.splitlines()]
     assert [event["event"] for event in told[-2:]] == ["step_time", "end"]
     assert told[-2]["predicted"] == facts()["prediction"]["step_seconds"]
     assert told[-2]["measured"] > 0
-    assert "a step took" in run("train", "--steps", "60", "-D", "train.log_every=10").stdout
+    assert "a step took" in run(*numpy, "60", "-D", "train.log_every=10").stdout
 
 
 @pytest.mark.parametrize("damaged", [b"{", b"\xff"])
@@ -167,7 +168,7 @@ def test_a_training_ends_well_where_the_measured_costs_are_damaged(damaged: byte
     examples()
     calibration_file().parent.mkdir(parents=True, exist_ok=True)
     calibration_file().write_bytes(damaged)
-    result = run("train", "--json", "--steps", "4")
+    result = run("train", "--backend", "numpy", "--json", "--steps", "4")
     assert result.exit_code == 0, result.output
     warning, end = (json.loads(line) for line in result.stdout.splitlines()[-2:])
     assert (warning["event"], warning["code"]) == ("warning", "calibration-damaged")

@@ -88,12 +88,12 @@ def fused_scratch_bytes(
     lines: Sequence[str], operands: Types, results: Types, shape: Sequence[int]
 ) -> int:
     """Bytes of scratch that the NumPy device needs for an expression kernel; BadExpression."""
-    return _scratch_bytes(tuple(lines), operands, results, tuple(shape))
+    return _scratch_bytes(tuple(lines), operands, results, tuple(shape), BLOCK_ELEMENTS)
 
 
 @lru_cache(maxsize=1024)
 def _scratch_bytes(
-    lines: tuple[str, ...], operands: Types, results: Types, shape: tuple[int, ...]
+    lines: tuple[str, ...], operands: Types, results: Types, shape: tuple[int, ...], block: int
 ) -> int:
     return blocking(parse_expression(lines), operands, results, shape).scratch_bytes
 

@@ -23,9 +23,11 @@ from flowc_runtime.native.phases import Form, Pass, Phases, phases
 from flowc_runtime.native.unit import PLACES, Unit
 from flowc_runtime.ops.op import Types
 from flowc_runtime.plan import Buffer, Instruction
+from flowc_runtime.types import TensorType
 
 CHAINS = 4  # sums of a row that go on side by side, since each addition waits for the last one
 SUMS = ("f32", "f64", "i32", "i64")
+_ROW_NAMES = {op: name for name, op in ROW_OPS.items()}
 _COMBINED = {"row_sum": "add", "row_max": "maximum", "row_min": "minimum"}
 
 
@@ -81,6 +83,18 @@ def elementwise_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Tas
     line = str(Line("o0", instruction.op, names, instruction.attrs))
     shape = buffers[instruction.results[0]].type.sizes
     return fused_task(replace(instruction, attrs={"lines": (line,), "shape": shape}), buffers)
+
+
+def row_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
+    """A reduction along the last axis, in the order in which a fused instruction has it: another
+    plan of the same model may have put it into one. None for other axes."""
+    x, result = buffers[instruction.operands[0]], buffers[instruction.results[0]]
+    axes, rank = tuple(instruction.attrs["axes"]), x.type.rank
+    if axes != (rank - 1,) or 0 in x.type.sizes or result.meets(x):
+        return None
+    line = f"o0 = {_ROW_NAMES[instruction.op]}(i0)"
+    kept = TensorType(result.type.dtype, (*x.type.shape[:-1], 1))
+    return Task((line,), x.type.sizes, (x.type,), (kept,))
 
 
 def fused_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:

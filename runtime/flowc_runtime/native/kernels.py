@@ -6,8 +6,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Protocol
 
+from flowc_runtime.expression import ROW_OPS
 from flowc_runtime.native.convolution import conv_task
-from flowc_runtime.native.expressions import elementwise_task, fused_task
+from flowc_runtime.native.expressions import elementwise_task, fused_task, row_task
 from flowc_runtime.native.moves import MOVING, move_task
 from flowc_runtime.native.pooling import pool_task
 from flowc_runtime.native.products import product_task
@@ -39,6 +40,7 @@ TaskOf = Callable[[Instruction, Sequence[Buffer]], Task | None]
 TASKS: Mapping[str, TaskOf] = {
     **{name: elementwise_task for name, op in CATALOG.items() if op.elementwise},
     **dict.fromkeys(MOVING, move_task),
+    **dict.fromkeys(ROW_OPS.values(), row_task),
     "fused": fused_task,
     "matmul": product_task,
     "conv": conv_task,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from types import EllipsisType
 
 import numpy as np
 from llvmlite import ir
@@ -74,6 +75,7 @@ _ONE = np.zeros(1, np.uint8)
 
 
 def _start(view: Array) -> int:
+    assert isinstance(view, np.ndarray), "an index without `...` may give a number and no view"
     return int(view.__array_interface__["data"][0] - _ONE.ctypes.data)
 
 
@@ -202,9 +204,9 @@ def _unslice(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
     return [(0, sources[0], target[_slices(attrs)])]
 
 
-def _slices(attrs: Attrs) -> tuple[slice, ...]:
+def _slices(attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
     bounds = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
-    return tuple(slice(a, None if s < 0 and b == -1 else b, s) for a, b, s in bounds)
+    return (*(slice(a, None if s < 0 and b == -1 else b, s) for a, b, s in bounds), ...)
 
 
 def _concat(sources: list[Array], target: Array, attrs: Attrs) -> Moves:

@@ -113,13 +113,14 @@ def ends_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Ends:
 def scan_task(
     instruction: Instruction, buffers: Sequence[Buffer], body: Sequence[Task | None]
 ) -> ScanTask | None:
-    """None where an instruction of the body has no code, or an element is of two bytes."""
+    """None where an instruction of the body has no code, an element is of two bytes, or there are
+    no rounds."""
     inside, attrs = _body(instruction), instruction.attrs
     ends = ends_of(instruction, buffers)
     tasks = tuple(task for task in body if task is not None)
     pairs = (*ends.starts, *ends.fed, *ends.yielded)
     sizes = {b.type.storage.itemsize for pair in pairs for b in pair}
-    if len(tasks) < len(body) or not sizes <= ELEMENTS.keys():
+    if len(tasks) < len(body) or not sizes <= ELEMENTS.keys() or not attrs["length"]:
         return None
     ports = [p.name for p in inside.inputs]
     axes = [axis for k, axis in enumerate(attrs["axes"]) if f"x{k}" in ports]
@@ -136,13 +137,13 @@ def scan_task(
 def _fed(sequence: Buffer, x: Buffer, axis: int) -> Each:
     rounds = np.moveaxis(unreal(sequence.type.sizes), axis, 0)
     return Each(
-        _between(rounds[0], unreal(x.type.sizes), x), source_step=rounds.strides[0])
+        _between(rounds[0, ...], unreal(x.type.sizes), x), source_step=rounds.strides[0])
 
 
 def _yielded(y: Buffer, stacked: Buffer, axis: int) -> Each:
     rounds = np.moveaxis(unreal(stacked.type.sizes), axis, 0)
     return Each(
-        _between(unreal(y.type.sizes), rounds[0], y), target_step=rounds.strides[0])
+        _between(unreal(y.type.sizes), rounds[0, ...], y), target_step=rounds.strides[0])
 
 
 def _between(source: np.ndarray, target: np.ndarray, buffer: Buffer) -> Move:
