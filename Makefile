@@ -35,8 +35,9 @@ ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]'
 	$(BIN)/pytest -m ray -s
 
-bench: $(VENV)/installed  ## timings, alternated with a hand-written NumPy loop
+bench: $(VENV)/tools  ## timings beside a NumPy loop by hand, and PyTorch if TORCH_PYTHON has it
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/peers.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON))
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

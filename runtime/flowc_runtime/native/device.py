@@ -8,10 +8,10 @@ from functools import partial
 
 from flowc_runtime.memory import HostMemory, aligned_zeros
 from flowc_runtime.native.build import addresses_of
-from flowc_runtime.native.kernels import Kernel, Task, kernel_of, task_of
+from flowc_runtime.native.kernels import kernel_of, task_of
 from flowc_runtime.native.scans import ends_of
 from flowc_runtime.native.target import this_target
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.unit import Kernel, Unit
 from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.scan import NumpyLoop
@@ -97,17 +97,16 @@ def _machine_code(program: Program) -> Code:
     if lanes == 1:
         return {}
     tasks = {id(i): task for i, buffers in _all_of(program) if (task := task_of(i, buffers))}
-    unit = Unit(lanes)
-    kernels: dict[Task, Kernel] = {}
-    for task in dict.fromkeys(tasks.values()):
-        kernel, name = kernel_of(task), f"k{len(unit.names)}"
-        assert kernel is not None, "a task without code is none"
-        kernels[task], unit.names[task] = kernel, name
-        kernel.emit(unit, name)
-    if not kernels:
+    if not tasks:
         return {}
+    unit = Unit(lanes)
+    names = {task: unit.name_of(task) for task in dict.fromkeys(tasks.values())}
     addresses = addresses_of(str(unit.module), list(unit.names.values()))
-    return {k: (kernels[task], addresses[unit.names[task]]) for k, task in tasks.items()}
+    found: dict[int, tuple[Kernel, int]] = {}
+    for number, task in tasks.items():
+        if (kernel := kernel_of(task)) is not None:
+            found[number] = kernel, addresses[names[task]]
+    return found
 
 
 def _all_of(program: Program) -> Iterator[tuple[Instruction, Sequence[Buffer]]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Protocol
 
 from flowc_runtime.expression import ROW_OPS
 from flowc_runtime.native.convolution import conv_task
@@ -13,28 +12,9 @@ from flowc_runtime.native.moves import MOVING, move_task
 from flowc_runtime.native.pooling import pool_task
 from flowc_runtime.native.products import product_task
 from flowc_runtime.native.scans import scan_task
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.unit import Kernel, Task
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.plan import Buffer, Instruction
-
-
-class Kernel(Protocol):
-    """Code to be written: `spilled_bytes` are those of memory of its own, zeroed once."""
-
-    @property
-    def spilled_bytes(self) -> tuple[int, ...]: ...
-
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`: of operands, results, and what is spilled; of a scan
-        see `scans.py`."""
-
-
-class Task(Hashable, Protocol):
-    """All that the code of an instruction depends on; many have the same."""
-
-    def kernel(self) -> Kernel | None:
-        """None where it is left to NumPy."""
-
 
 TaskOf = Callable[[Instruction, Sequence[Buffer]], Task | None]
 TASKS: Mapping[str, TaskOf] = {

@@ -43,9 +43,18 @@ class ProductTask:
     columns: int
     left_turned: bool
     right_turned: bool
+    prepared: bool = False  # the right side was turned before, by `preparation`
 
     def kernel(self) -> ProductTask:
         return self
+
+    @property
+    def preparation(self) -> TurnTask | None:
+        """What can be done once where the right side stays as it is; None where that is nothing.
+        """
+        if not self.right_turned or any(axis.right for axis in self.batch):
+            return None
+        return TurnTask(self.depth, self.columns)
 
     @property
     def spilled_bytes(self) -> tuple[int, ...]:
@@ -56,6 +65,28 @@ class ProductTask:
         """Adds the function `name(places)`: left, right, the result, what is spilled."""
         b = unit.function(name)
         _Product(b, self, unit.lanes).run()
+        b.ret_void()
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTask:
+    """The right side of a product, turned into what is spilled; its places are the product's."""
+
+    depth: int
+    columns: int
+
+    def kernel(self) -> TurnTask:
+        return self
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]:
+        return ()
+
+    def emit(self, unit: Unit, name: str) -> None:
+        b = unit.function(name)
+        tiles = Tiles(b, unit.lanes)
+        turn(tiles, tiles.place(1), tiles.place(3), self.columns, self.depth, self.depth,
+             self.columns)
         b.ret_void()
 
 
@@ -99,7 +130,9 @@ class _Product(Tiles):
             a, b, out = (
                 self.at(base, (offset, 1))
                 for base, offset in zip((left, right, result), offsets, strict=True))
-            if task.right_turned:
+            if task.right_turned and task.prepared:
+                b = spilled
+            elif task.right_turned:
                 turn(self, b, spilled, task.columns, task.depth, task.depth, task.columns)
                 b = spilled
             self._matrix(a, b, out)

@@ -7,20 +7,17 @@ the body, a table of the places of that one; then, in pairs, where each move rea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from flowc_runtime.memory import same_place
 from flowc_runtime.native.lanes import I64, Value, loop, place_of
 from flowc_runtime.native.moves import ELEMENTS, Move, move_of, unreal
+from flowc_runtime.native.products import ProductTask
 from flowc_runtime.native.tiles import Tiles
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.unit import Task, Unit
 from flowc_runtime.plan import Buffer, Instruction, Program
-
-if TYPE_CHECKING:
-    from flowc_runtime.native.kernels import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +33,7 @@ class Each:
 class ScanTask:
     """All that the code of a scan depends on: what its body does, and what is moved when."""
 
+    once: tuple[tuple[int, Task], ...]  # before all rounds, with the number of a body's table
     body: tuple[Task, ...]
     starts: tuple[Each, ...]
     fed: tuple[Each, ...]
@@ -51,7 +49,7 @@ class ScanTask:
         return ()
 
     def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`; those of the body are in the unit already."""
+        """Adds the function `name(places)`."""
         b = unit.function(name)
         tiles = Tiles(b, unit.lanes)
         moves = (*self.starts, *self.fed, *self.yielded)
@@ -63,11 +61,13 @@ class ScanTask:
         first, last = len(self.starts), len(self.starts) + len(self.fed)
         for each, (source, target) in pairs[:first]:
             each.move.emit(b, unit.lanes, source, target)
+        for k, task in self.once:
+            unit.call(b, task, tiles.place(k))
         with loop(b, 0, self.length) as count:
             round = b.sub(I64(self.length - 1), count) if self.reverse else count
             self._move(tiles, pairs[first:last], round)
             for k, task in enumerate(self.body):
-                b.call(unit.module.globals[unit.names[task]], [tiles.place(k)])
+                unit.call(b, task, tiles.place(k))
             self._move(tiles, pairs[last:], round)
         b.ret_void()
 
@@ -117,21 +117,40 @@ def scan_task(
     no rounds."""
     inside, attrs = _body(instruction), instruction.attrs
     ends = ends_of(instruction, buffers)
-    tasks = tuple(task for task in body if task is not None)
+    tasks = [task for task in body if task is not None]
     pairs = (*ends.starts, *ends.fed, *ends.yielded)
     sizes = {b.type.storage.itemsize for pair in pairs for b in pair}
     if len(tasks) < len(body) or not sizes <= ELEMENTS.keys() or not attrs["length"]:
         return None
     ports = [p.name for p in inside.inputs]
     axes = [axis for k, axis in enumerate(attrs["axes"]) if f"x{k}" in ports]
+    once, left = _prepared(inside, tasks)
     return ScanTask(
-        tasks,
+        once,
+        left,
         tuple(Each(_between(unreal(a.type.sizes), unreal(b.type.sizes), a))
               for a, b in ends.starts),
         tuple(_fed(a, b, axis) for (a, b), axis in zip(ends.fed, axes, strict=True)),
         tuple(_yielded(a, b, axis)
               for (a, b), axis in zip(ends.yielded, attrs["yield_axes"], strict=True)),
         attrs["length"], bool(attrs["reverse"]))
+
+
+def _prepared(
+    body: Program, tasks: Sequence[Task]
+) -> tuple[tuple[tuple[int, Task], ...], tuple[Task, ...]]:
+    """What can be done before the rounds, and what is left to do in each."""
+    changing = [body.buffers[k] for i in body.instructions for k in i.results]
+    changing += [body.buffers[p.buffer] for p in body.inputs if p.name[0] in "xc"]
+    once: list[tuple[int, Task]] = []
+    left = list(tasks)
+    for number, (instruction, task) in enumerate(zip(body.instructions, tasks, strict=True)):
+        if isinstance(task, ProductTask) and (preparation := task.preparation) is not None:
+            right = body.buffers[instruction.operands[1]]
+            if not any(right.meets(other) for other in changing):
+                once.append((number, preparation))
+                left[number] = replace(task, prepared=True)
+    return tuple(once), tuple(left)
 
 
 def _fed(sequence: Buffer, x: Buffer, axis: int) -> Each:

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from llvmlite import ir
 
 PLACES = ir.PointerType()
+
+
+class Kernel(Protocol):
+    """Code to be written: `spilled_bytes` are those of memory of its own, zeroed once."""
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]: ...
+
+    def emit(self, unit: Unit, name: str) -> None:
+        """Adds the function `name(places)`: of operands, results, and what is spilled; of a scan
+        see `scans.py`."""
+
+
+class Task(Hashable, Protocol):
+    """All that the code of an instruction depends on; many have the same."""
+
+    def kernel(self) -> Kernel | None:
+        """None where it is left to NumPy."""
 
 
 @dataclass
@@ -17,7 +35,20 @@ class Unit:
 
     lanes: int
     module: Any = field(default_factory=ir.Module)
-    names: dict[Hashable, str] = field(default_factory=dict)  # by task
+    names: dict[Task, str] = field(default_factory=dict)
+
+    def name_of(self, task: Task) -> str:
+        """The function of a task, which is written when it is first asked for."""
+        if task not in self.names:
+            kernel, name = task.kernel(), f"k{len(self.names)}"
+            assert kernel is not None, "a task without code is none"
+            self.names[task] = name
+            kernel.emit(self, name)
+        return self.names[task]
+
+    def call(self, b: ir.IRBuilder, task: Task, places: Any) -> None:
+        """Has the function of a task called where the builder stands."""
+        b.call(self.module.globals[self.name_of(task)], [places])
 
     def function(self, name: str) -> ir.IRBuilder:
         """Where the code of a new function begins."""
