@@ -35,6 +35,7 @@ from flowc.planning.units import time_text
 from flowc.predict import predict, predict_alone
 from flowc.source import Source
 from flowc.syntax.read import read_source
+from flowc_runtime.backend import BACKENDS
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.events import Event, StepDone
 from flowc_runtime.training import StopSignal
@@ -65,11 +66,12 @@ def main() -> None:
     parser.add_argument("models", nargs="*")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--backend", choices=BACKENDS, default="numpy")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     paths = sorted((ROOT / "models").glob("*.flow"))
     chosen = [p for p in paths if not given.models or p.stem in given.models]
-    host = measure_host(1, None)
+    host = measure_host(1, None, given.backend)
     rows, busiest = list[Row](), 0.0
     with tempfile.TemporaryDirectory() as folder:
         for path in chosen:
@@ -78,6 +80,8 @@ def main() -> None:
     lines = list(markdown(rows))
     print("\n".join(lines))
     print(f"other programs used up to {busiest:.0%} of the cores")
+    if given.write and given.backend != "numpy":
+        raise SystemExit("the table in the docs is of NumPy: nothing is written")
     if given.write and busiest > BUSY:
         raise SystemExit("the machine was not quiet: nothing is written")
     if given.write:
@@ -116,11 +120,12 @@ def rows_of(
 def one_process(path: Path, source: Source, seconds: float, host: Calibration) -> Row:
     compiled = compile_for(source, Sink(), {}, None, None)
 
-    job = prepare_training(source, Sink(), Setup({}, 1))
+    backend = host.host.backend
+    job = prepare_training(source, Sink(), Setup({}, 1, backend=backend))
     each = seconds / ROUNDS / 2
 
     def predicted() -> float:
-        known = measure_model(compiled, (), each, 1, host, None)
+        known = measure_model(compiled, (), each, 1, host, None, backend)
         return predict_alone(compiled.alone, CostModel(known), compiled.shards).step_seconds
 
     return alternating(path.stem, "one process", predicted, lambda: trained(job, each), ROUNDS)
@@ -129,18 +134,19 @@ def one_process(path: Path, source: Source, seconds: float, host: Calibration) -
 def some_workers(
     path: Path, source: Source, seconds: float, workers: int, host: Calibration
 ) -> Row:
-    cluster = local(workers, 1)
+    cluster, backend = local(workers, 1), host.host.backend
     compiled = compile_for(source, Sink(), {}, cluster, None)
-    arguments = ["calibrate", source.name, "--local", str(workers)]
+    arguments = ["calibrate", source.name, "--local", str(workers), "--backend", backend]
 
     each = seconds / ROUNDS_OVER / 2
 
     def predicted() -> float:
-        known = measure_model(compiled, (), each, 1, host, _crowd(arguments, 1))
+        known = measure_model(compiled, (), each, 1, host, _crowd(arguments, 1), backend)
         return step_over(compiled, CostModel(known))
 
     def measured() -> float:
-        return trained(prepare_training(source, Sink(), Setup({}, 1, runs=over(cluster))), each)
+        setup = Setup({}, 1, runs=over(cluster), backend=backend)
+        return trained(prepare_training(source, Sink(), setup), each)
 
     return alternating(path.stem, f"{workers} workers, 1 ps", predicted, measured, ROUNDS_OVER)
 

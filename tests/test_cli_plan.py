@@ -272,18 +272,24 @@ def test_a_damaged_calibration_is_named() -> None:
     assert (result.exit_code, "calibration-damaged" in result.stderr) == (1, True)
 
 
-def test_calibrating_a_model_makes_its_figures_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = calibration_file()
+@pytest.mark.parametrize(("backend", "other"), [("numpy", "native"), ("native", "numpy")])
+def test_calibrating_a_model_makes_its_figures_measured(
+    monkeypatch: pytest.MonkeyPatch, backend: str, other: str
+) -> None:
+    if backend == "native":
+        pytest.importorskip("llvmlite")
+    path = calibration_file(backend=backend)
     path.parent.mkdir(parents=True)
     known = default_calibration()
     path.write_text(write_calibration(known))
     monkeypatch.setattr("flowc_runtime.cores.usable_cores", lambda: 1)  # no neighbours
     result = run("calibrate", "model.flow", "--local", "2", "--seconds", "0.1", "--json",
-                 "--threads", str(known.host.threads))  # fmt: skip
+                 "--threads", str(known.host.threads), "--backend", backend)  # fmt: skip
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["instructions"] > 5
     assert read_calibration(path.read_text(), "x").rates.keys() == known.rates.keys()
-    assert facts("--local", "2")["costs"]["measured"] == pytest.approx(1.0)
+    assert facts("--local", "2", "--backend", backend)["costs"]["measured"] == pytest.approx(1.0)
+    assert facts("--local", "2", "--backend", other)["costs"]["assumed"] == 1.0
 
 
 def test_settings_without_a_model_are_refused() -> None:

@@ -88,6 +88,5 @@ def test_a_model_trains_and_is_measured_with_machine_code(tmp_path: Path) -> Non
     model, out = FOLDER / "spiral.flow", tmp_path / "run"
     done = run("train", model, "--backend", "native", "--steps", "20", "--out", out)
     assert done.exit_code == 0, done.stderr
-    assert "predicted" not in done.stdout  # costs are known of NumPy's kernels alone
     for backend in ("native", "numpy"):
         assert run("eval", model, "--weights", out, "--backend", backend).exit_code == 0

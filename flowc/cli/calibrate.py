@@ -12,7 +12,7 @@ import click
 
 from flowc.cli.clusters import Where, cluster_options
 from flowc.cli.command import command
-from flowc.cli.jobs import allow_option, threads_option
+from flowc.cli.jobs import allow_option, backend_option, threads_option
 from flowc.cli.models import diagnosing, read_model, write_text
 from flowc.cli.options import define_option, json_option
 
@@ -33,6 +33,7 @@ MODEL_SECONDS = 10.0
 @define_option
 @cluster_options
 @threads_option
+@backend_option
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=MODEL_SECONDS,
               show_default=True, help="How long to run the model's step.")  # fmt: skip
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",
@@ -53,6 +54,7 @@ def calibrate(
     place: Path | None,
     sync: str | None,
     threads: int,
+    backend: str,
     seconds: float,
     out: Path | None,
     fresh: bool,
@@ -70,13 +72,13 @@ def calibrate(
     where = Where(cluster, local, ps, sync, place, workers, insecure)
     compiled = _compiled(model, defines, where)
     if neighbour:
-        _be_neighbour(compiled, threads, allow)
-    target = out or calibration_file()
+        _be_neighbour(compiled, threads, backend, allow)
+    target = out or calibration_file(backend=backend)
     found = _known(target, threads) if not fresh else None
     if found is None or model is None:
-        found = _host(threads)
+        found = _host(threads, backend)
     if compiled is not None:
-        found = _model(compiled, model, defines, where, threads, seconds, allow, found)
+        found = _model(compiled, model, defines, where, threads, backend, seconds, allow, found)
     _store(target, found)
     _tell(found, target, as_json)
 
@@ -98,19 +100,20 @@ def _compiled(model: Path | None, defines: dict[str, str], where: Where) -> Comp
 # --- measuring --------------------------------------------------------------------------------
 
 
-def _host(threads: int) -> Calibration:
+def _host(threads: int, backend: str) -> Calibration:
     from flowc.planning.measure import measure_host
 
-    return measure_host(threads, _crowd(["calibrate", "--threads", str(threads)], threads))
+    arguments = ["calibrate", "--threads", str(threads), "--backend", backend]
+    return measure_host(threads, _crowd(arguments, threads), backend)
 
 
 def _model(
     compiled: Compiled, model: Path | None, defines: dict[str, str], where: Where, threads: int,
-    seconds: float, allow: tuple[Path, ...], found: Calibration,
+    backend: str, seconds: float, allow: tuple[Path, ...], found: Calibration,
 ) -> Calibration:
     from flowc.planning.measure import measure_model
 
-    arguments = ["calibrate", str(model), "--threads", str(threads)]
+    arguments = ["calibrate", str(model), "--threads", str(threads), "--backend", backend]
     for name, value in defines.items():
         arguments += ["-D", f"{name}={value}"]
     given = {"--cluster": where.cluster, "--local": where.local, "--ps": where.ps,
@@ -119,7 +122,8 @@ def _model(
         arguments += [option, str(chosen)] if chosen is not None else []
     for folder in allow:
         arguments += ["--allow-path", str(folder)]
-    return measure_model(compiled, allow, seconds, threads, found, _crowd(arguments, threads))
+    crowd = _crowd(arguments, threads)
+    return measure_model(compiled, allow, seconds, threads, found, crowd, backend)
 
 
 def _crowd(
@@ -135,31 +139,41 @@ def _crowd(
     return lambda: neighbours([*arguments, "--neighbour"], others)
 
 
-def _be_neighbour(compiled: Compiled | None, threads: int, allow: tuple[Path, ...]) -> None:
+def _be_neighbour(
+    compiled: Compiled | None, threads: int, backend: str, allow: tuple[Path, ...]
+) -> None:
     from flowc.planning.measure import keep_busy, keep_model_busy
     from flowc.planning.neighbours import be_neighbour
     from flowc_runtime.threads import limit_threads
 
     limit_threads(threads)
-    be_neighbour(keep_busy if compiled is None else keep_model_busy(compiled, allow))
+    if compiled is None:
+        be_neighbour(lambda: keep_busy(backend))
+    else:
+        be_neighbour(keep_model_busy(compiled, allow, backend))
 
 
 # --- where it is kept -------------------------------------------------------------------------
 
 
 def calibration_folder() -> Path:
-    """Where calibrations are kept: one file a host."""
+    """Where calibrations are kept: one file a host and backend."""
     from platformdirs import user_cache_path
 
     cache = os.environ.get("FLOWC_CACHE_DIR")
     return (Path(cache) if cache else user_cache_path("flowc")) / "calibration"
 
 
-def calibration_file(host: str | None = None) -> Path:
+def calibration_file(host: str | None = None, backend: str = "numpy") -> Path:
     """That of a host, this one where none is named."""
     from flowc_runtime.calibrate.host import host_facts
 
-    return calibration_folder() / f"{host or host_facts()['name']}.json"
+    return calibration_folder() / file_name(str(host or host_facts()["name"]), backend)
+
+
+def file_name(host: str, backend: str) -> str:
+    """`HOST.json` for NumPy, and `HOST.BACKEND.json` for others."""
+    return f"{host}.json" if backend == "numpy" else f"{host}.{backend}.json"
 
 
 def stored_calibration(path: Path) -> Calibration | None:
@@ -193,7 +207,8 @@ def _tell(found: Calibration, path: Path, as_json: bool) -> None:
         print_json("calibrate", _facts(found, path))
         return
     host = found.host
-    click.echo(f"{host.name}: {host.cpu}, {host.cores} cores, NumPy {host.numpy} with {host.blas}")
+    click.echo(f"{host.name}: {host.cpu}, {host.cores} cores, NumPy {host.numpy} with {host.blas}, "
+               f"backend {host.backend}")  # fmt: skip
     click.echo(f"  {len(found.rates)} kinds of work, {len(found.instructions)} instructions of "
                f"models, {host.threads} thread(s)")  # fmt: skip
     click.echo(f"  with all cores busy: {found.crowding:.2f} times as long")

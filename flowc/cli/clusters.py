@@ -65,7 +65,7 @@ class Where:
 
         return read_model(self.place, sink) if self.place else None
 
-    def runs(self, sink: Sink) -> Runs | None:
+    def runs(self, sink: Sink, backend: str) -> Runs | None:
         """None: in this process. What is wrong with a file is told to the sink, then Stop."""
         cluster = self.read(sink)
         if cluster is None:
@@ -77,7 +77,7 @@ class Where:
             from flowc_runtime.cluster.launch.ray_join import connect
 
             connect(cluster.ray)
-        return over(cluster, self.parsed_sync(), costs_by_host())
+        return over(cluster, self.parsed_sync(), costs_by_host(backend=backend))
 
     def read(self, sink: Sink) -> Cluster | None:
         """The cluster that is meant, if one is."""

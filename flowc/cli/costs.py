@@ -10,9 +10,16 @@ if TYPE_CHECKING:
     from flowc.costs import CostModel
 
 
-def costs_by_host(given: Path | None = None) -> Callable[[str], CostModel]:
+def costs_by_host(
+    given: Path | None = None, backend: str = "numpy"
+) -> Callable[[str], CostModel]:
     """By host: what was measured there, kept under its name; this machine's for its own tasks."""
-    from flowc.cli.calibrate import calibration_file, calibration_folder, stored_calibration
+    from flowc.cli.calibrate import (
+        calibration_file,
+        calibration_folder,
+        file_name,
+        stored_calibration,
+    )
     from flowc.costs import CostModel
     from flowc.planning.facts import ALONE_HOST
 
@@ -22,7 +29,8 @@ def costs_by_host(given: Path | None = None) -> Callable[[str], CostModel]:
     def find(host: str) -> Path:
         if given is not None and given.is_file():
             return given
-        name = calibration_file().name if host in here else f"{host}.json"
+        own = calibration_file(backend=backend).name
+        name = own if host in here else file_name(host, backend)
         return (given or calibration_folder()) / name
 
     def costs(host: str) -> CostModel:

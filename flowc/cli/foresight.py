@@ -16,10 +16,10 @@ ENOUGH = 3  # speeds, for a median that says something; the first steps are told
 class Foresight:
     """Passes events on, and tells of both before the end, when all is saved.
 
-    The training has then succeeded, whatever comes of the prediction. None: there is none.
+    The training has then succeeded, whatever comes of the prediction.
     """
 
-    def __init__(self, show: Reporter, predicted: Callable[[], float] | None):
+    def __init__(self, show: Reporter, predicted: Callable[[], float]):
         self.step_time: StepTime | None = None
         self._show = show
         self._predicted = predicted
@@ -29,14 +29,14 @@ class Foresight:
         match event:
             case StepDone(step, steps_per_second=float(speed)) if step > FIRST_STEPS and speed > 0:
                 self._speeds.append(speed)
-            case End() if self._predicted is not None:
-                self._tell(self._predicted)
+            case End():
+                self._tell()
         self._show(event)
 
-    def _tell(self, predicted: Callable[[], float]) -> None:
+    def _tell(self) -> None:
         measured = 1 / median(self._speeds) if len(self._speeds) >= ENOUGH else None
         try:
-            self.step_time = StepTime(predicted(), measured)
+            self.step_time = StepTime(self._predicted(), measured)
         except CalibrationError as error:
             self._show(Warning(error.code, error.message, error.help))
         else:

@@ -10,6 +10,7 @@ import click
 
 from flowc.cli.clusters import Where, cluster_options
 from flowc.cli.command import command
+from flowc.cli.jobs import backend_option
 from flowc.cli.models import diagnosing, read_model, write_text
 from flowc.cli.options import define_option, json_option, model_argument
 
@@ -38,6 +39,7 @@ CHANGED = 2  # the exit code of --exit-code
 @click.option("--exit-code", "tells", is_flag=True, help="With --diff, end with 2 on a difference.")
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True), metavar="PATH",
               help="A file of `flowc calibrate`, or a folder with one a host.")  # fmt: skip
+@backend_option
 @json_option
 @click.pass_context
 def plan(
@@ -55,6 +57,7 @@ def plan(
     old: Path | None,
     tells: bool,
     calibration: Path | None,
+    backend: str,
     as_json: bool,
 ) -> None:
     """Say what each device will compute, hold and send.
@@ -75,7 +78,7 @@ def plan(
         changed = _diff(compiled, old, as_json)
         ctx.exit(CHANGED if changed and tells else 0)
     if out != Path("-"):
-        _tell(compiled, calibration, as_json)
+        _tell(compiled, calibration, backend, as_json)
     _check_fits(compiled)
 
 
@@ -101,12 +104,14 @@ def _check_fits(compiled: Compiled) -> None:
 # --- facts ------------------------------------------------------------------------------------
 
 
-def _tell(compiled: Compiled, calibration: Path | None, as_json: bool) -> None:
+def _tell(
+    compiled: Compiled, calibration: Path | None, backend: str, as_json: bool
+) -> None:
     from flowc.cli.costs import costs_by_host
     from flowc.planning.facts import facts_of
     from flowc.planning.text import plan_text
 
-    facts = facts_of(compiled, costs_by_host(calibration))
+    facts = facts_of(compiled, costs_by_host(calibration, backend))
     if as_json:
         from flowc.cli.printing import print_json
 

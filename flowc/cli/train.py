@@ -115,7 +115,8 @@ def _open(
 
     with diagnosing() as sink:
         source = read_model(model, sink)
-        setup = replace(setup, place=where.place_section(sink), runs=where.runs(sink))
+        runs = where.runs(sink, setup.backend)
+        setup = replace(setup, place=where.place_section(sink), runs=runs)
         if resume:
             job, run = reopen(source, sink, setup, out)
             _check_fits(job, sink)
@@ -138,14 +139,12 @@ def _check_fits(job: TrainingJob, sink: Sink) -> None:
         sink.stop_on_errors()
 
 
-def _foretold(job: TrainingJob) -> Callable[[], float] | None:
-    """Costs are known of NumPy's kernels alone."""
+def _foretold(job: TrainingJob) -> Callable[[], float]:
     from flowc.cli.costs import costs_by_host
     from flowc.planning.foretold import foretold_seconds
 
-    if job.setup.backend != "numpy":
-        return None
-    return lambda: foretold_seconds(job.planned, job.settings.shards or 1, costs_by_host())
+    costs = costs_by_host(backend=job.setup.backend)
+    return lambda: foretold_seconds(job.planned, job.settings.shards or 1, costs)
 
 
 def _summary(job: TrainingJob) -> None:

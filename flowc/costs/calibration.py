@@ -44,6 +44,7 @@ class HostFacts:
     numpy: str
     blas: str
     threads: int
+    backend: str = "numpy"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from flowc.costs.work import ROUND, Work, works_of
 from flowc.jobs import data_spec, folder_of, initialise
 from flowc.lower.settings import TrainSettings
 from flowc.planning.compiled import Compiled
+from flowc_runtime.backend import device_of
 from flowc_runtime.calibrate.bench import entering_seconds, mixing, program_of, seconds_of
 from flowc_runtime.calibrate.cases import Case, cases
 from flowc_runtime.calibrate.host import host_facts
@@ -44,20 +45,26 @@ Crowd = Callable[[], AbstractContextManager[None]]  # keeps the other cores busy
 # --- the host ---------------------------------------------------------------------------------
 
 
-def measure_host(threads: int, crowd: Crowd | None) -> Calibration:
-    """All kinds of work at several sizes, for some seconds; without `crowd` there is one core."""
+def measure_host(threads: int, crowd: Crowd | None, backend: str = "numpy") -> Calibration:
+    """All kinds of work at several sizes, for some seconds; without `crowd` there is one core.
+
+    Raises BackendError.
+    """
     limit_threads(threads)
-    measured = list(cases())
-    taken = [seconds_of(case) for case in measured]
+    device, measured = device_of(backend), list(cases())
+    taken = [seconds_of(case, device) for case in measured]
     entering = entering_seconds()
-    factor = _crowding(measured, taken, crowd) if crowd else 1.0
+    factor = _crowding(measured, taken, crowd, device) if crowd else 1.0
     reading = reading_seconds()
     return Calibration(
-        HostFacts(**host_facts()),  # type: ignore[arg-type]
-        _fitted(measured, [max(0.0, s - entering) for s in taken], entering),
-        mixing(measured, taken), factor, loop_seconds(), ENTRIES * entering,
+        _this_host(backend), _fitted(measured, [max(0.0, s - entering) for s in taken], entering),
+        mixing(measured, taken, device), factor, loop_seconds(), ENTRIES * entering,
         fit([Work("read", bytes=size) for size, _ in reading], [s for _, s in reading]),
     )  # fmt: skip
+
+
+def _this_host(backend: str) -> HostFacts:
+    return HostFacts(**host_facts(), backend=backend)  # type: ignore[arg-type]
 
 
 def _fitted(
@@ -72,17 +79,20 @@ def _fitted(
     return rates | {ROUND: fit([Work(ROUND)], [ENTRIES * entering])}
 
 
-def _crowding(measured: Sequence[Case], alone: Sequence[float], crowd: Crowd) -> float:
+def _crowding(
+    measured: Sequence[Case], alone: Sequence[float], crowd: Crowd, device: Device
+) -> float:
     """How much longer work takes beside others who do the same."""
     long = [(c, s) for c, s in zip(measured, alone, strict=True) if s > LONG_SECONDS]
     with crowd():
-        return max(1.0, statistics.median(seconds_of(case) / s for case, s in long))
+        return max(1.0, statistics.median(seconds_of(case, device) / s for case, s in long))
 
 
-def keep_busy() -> None:
+def keep_busy(backend: str = "numpy") -> None:
     """What a neighbour does meanwhile: the same."""
+    device = device_of(backend)
     for case in cases():
-        seconds_of(case)
+        seconds_of(case, device)
 
 
 # --- a model ----------------------------------------------------------------------------------
@@ -100,13 +110,13 @@ class Subject:
 
 def measure_model(
     compiled: Compiled, allow: tuple[Path, ...], seconds: float, threads: int,
-    calibration: Calibration, crowd: Crowd | None,
+    calibration: Calibration, crowd: Crowd | None, backend: str = "numpy",
 ) -> Calibration:
-    """The calibration with the instructions of a model's step, and of its parts."""
+    """The calibration with the instructions of a model's step, and of its parts; BackendError."""
     limit_threads(threads)
     instructions: dict[str, list[Seconds]] = defaultdict(list)
     readings: dict[str, Seconds] = {}
-    subjects = list(subjects_of(compiled, allow))
+    subjects = list(subjects_of(compiled, allow, device_of(backend)))
     each = seconds / max(1, len(subjects)) / (2 if crowd else 1)
     alone = [time_program(s.session, s.program, s.fill, each) for s in subjects]
     crowded = alone
@@ -121,13 +131,14 @@ def measure_model(
             name = reading_signature(subject.session.plan.model, program)
             readings[name] = Seconds(one.filling, max(one.filling, other.filling))
     means = {name: _mean(found) for name, found in instructions.items()}
-    return replace(calibration, host=HostFacts(**host_facts())).with_model(  # type: ignore[arg-type]
-        means, readings)
+    return replace(calibration, host=_this_host(backend)).with_model(means, readings)
 
 
-def keep_model_busy(compiled: Compiled, allow: tuple[Path, ...]) -> Callable[[], None]:
+def keep_model_busy(
+    compiled: Compiled, allow: tuple[Path, ...], backend: str = "numpy"
+) -> Callable[[], None]:
     """What a neighbour does meanwhile: the same."""
-    subjects = list(subjects_of(compiled, allow))
+    subjects = list(subjects_of(compiled, allow, device_of(backend)))
 
     def work() -> None:
         for subject in subjects:

@@ -1,4 +1,4 @@
-"""One instruction at a time, through the calls that the NumPy device binds for it."""
+"""One instruction at a time, through what a device binds for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from flowc_runtime.blocking import fused_scratch_bytes
 from flowc_runtime.calibrate.cases import Case
-from flowc_runtime.device import Run
+from flowc_runtime.device import Device, Run
 from flowc_runtime.executor import Session
 from flowc_runtime.expression import parse_expression
 from flowc_runtime.ops import CATALOG
@@ -44,12 +44,12 @@ def program_of(case: Case) -> Program:
         NAME, {}, tuple(buffers), ports, (), (instruction,), end + _rounded(scratch), 0)
 
 
-def seconds_of(case: Case) -> float:
+def seconds_of(case: Case, device: Device | None = None) -> float:
     """Seconds of one execution: the median of several samples."""
     program = program_of(case)
     plan = _plan(program)
     count = max(1, min(MOST_PLACES, SPREAD_BYTES // max(1, program.arena_bytes)))
-    places = [Session(plan, None) for _ in range(count)]
+    places = [Session(plan, None, device) for _ in range(count)]
     runs = [session.bind(NAME).run for session in places]
     for session in places:
         _fill(session, case)
@@ -60,10 +60,12 @@ def seconds_of(case: Case) -> float:
             rounds * len(runs))
 
 
-def mixing(cases: Iterable[Case], alone: Iterable[float]) -> float:
+def mixing(
+    cases: Iterable[Case], alone: Iterable[float], device: Device | None = None
+) -> float:
     """How much longer small calls take when each follows a different one, as in a plan."""
     few = [(c, s) for c, s in zip(cases, alone, strict=True) if s < SMALL_SECONDS]
-    sessions = [Session(_plan(program_of(case)), None) for case, _ in few]
+    sessions = [Session(_plan(program_of(case)), None, device) for case, _ in few]
     for session, (case, _) in zip(sessions, few, strict=True):
         _fill(session, case)
     runs = [session.bind(NAME).run for session in sessions]
