@@ -479,3 +479,24 @@ def test_its_codes_are_explained(code: str) -> None:
     result = CliRunner().invoke(flowc, ["explain", code])
     assert result.exit_code == 0
     assert code in result.stdout
+
+
+LENET = Path(__file__).parents[1] / "models" / "lenet.flow"
+
+
+def backends(backend: str) -> Any:
+    return json.loads(run(LENET, "--backend", backend, "--json").stdout)["programs"]
+
+
+def test_which_instructions_have_machine_code() -> None:
+    pytest.importorskip("llvmlite")
+    native, numpy = backends("native")["train"], backends("numpy")["train"]
+    assert (native["conv"], numpy["conv"]) == ({"native": 2}, {"numpy": 2})
+    assert native["random_uniform"] == {"numpy": 1}
+    text = run(LENET, "--backend", "native", "--program", "train").stdout
+    assert "conv " in text and "native" in text and "evaluate" not in text
+
+
+def test_a_backend_is_of_a_model_and_of_no_stage() -> None:
+    assert run(LENET, "--backend", "numpy", "--stage", "plan").exit_code == 2
+    assert run(LENET, "--backend", "numpy", "--svg").exit_code == 2

@@ -14,6 +14,7 @@ from flowc.cli import exits
 from flowc.cli.command import command
 from flowc.cli.models import diagnosing, read_model, write_text
 from flowc.cli.options import MODEL_FILE, define_option, json_option
+from flowc_runtime.backend import BACKENDS
 
 if TYPE_CHECKING:
     from flowc.driver import Checked
@@ -51,6 +52,7 @@ class Request:
     program: str | None
     depth: int | None
     why: str | None
+    backend: str | None
     defines: Mapping[str, str]
 
     @property
@@ -67,12 +69,15 @@ Shown = tuple[str, bool]  # the text, and whether all is well with what it shows
     ("flowc inspect m.flow --svg -o m.svg", "a picture of the model"),
     ("flowc inspect m.flow --stage optimised", "the graph after all passes"),
     ("flowc inspect m.flow --why dense.weight", "its shape's reasons, its uses, its memory"),
+    ("flowc inspect m.flow --backend native", "which instructions have machine code"),
     ("flowc inspect runs/latest", "what a run has measured and saved"),
 )
 @click.argument("file", type=click.Path(path_type=Path), default=MODEL_FILE, metavar="[FILE]")
 @click.option("--stage", type=click.Choice(STAGES), help="Show a model at this stage.")
 @click.option("--program", type=click.Choice(PROGRAMS), help="Show only this program.")
 @click.option("--why", metavar="NAME", help="Say where a name's type, sizes and place come from.")
+@click.option("--backend", type=click.Choice(BACKENDS),
+              help="Say which instructions run on the backend's own code.")  # fmt: skip
 @click.option("--dot", "form", flag_value="dot", help="Draw a graph for Graphviz.")
 @click.option("--svg", "form", flag_value="svg", help="Draw a graph as a picture.")
 @click.option("--depth", type=Depth(), help="How many names deep a picture tells nodes apart.")
@@ -87,6 +92,7 @@ def inspect(
     stage: str | None,
     program: str | None,
     why: str | None,
+    backend: str | None,
     form: str | None,
     depth: int | None,
     out: Path | None,
@@ -100,7 +106,8 @@ def inspect(
     """
     if as_json and form:
         raise click.UsageError(f"--json and --{form} print different things; choose one")
-    request = Request(form or ("json" if as_json else "text"), stage, program, depth, why, defines)
+    form = form or ("json" if as_json else "text")
+    request = Request(form, stage, program, depth, why, backend, defines)
     _refuse_idle_options(request)
     text, sound = _shown(file, request)
     if out is None or out == Path("-"):
@@ -117,6 +124,8 @@ def _refuse_idle_options(request: Request) -> None:
         raise click.UsageError("--depth is for pictures: add --svg or --dot")
     if request.why is not None and (request.stage or request.is_picture):
         raise click.UsageError("--why answers in text or JSON, for no stage of its own")
+    if request.backend is not None and (request.stage or request.why or request.is_picture):
+        raise click.UsageError("--backend answers in text or JSON, for no stage and no name")
     if request.stage == "tree" and (request.program or request.is_picture):
         raise click.UsageError("the tree is of the whole text, and text: it has no picture")
 
@@ -125,8 +134,10 @@ def _shown(file: Path, request: Request) -> Shown:
     from flowc.views.kinds import kind_of
 
     kind, path = kind_of(file)
-    if kind != "model" and (request.stage or request.why or request.defines):
-        raise click.UsageError(f"--stage, --why and -D are for models; {file} is a {kind}")
+    only = (request.stage, request.why, request.backend, request.defines)
+    if kind != "model" and any(only):
+        raise click.UsageError(
+            f"--stage, --why, --backend and -D are for models; {file} is a {kind}")
     if kind == "model":
         return _model(path, request), True
     if kind == "plan":
@@ -145,11 +156,23 @@ def _model(path: Path, request: Request) -> str:
     checked, plan = _compiled(path, request)
     if request.why is not None:
         return _why(checked, plan, request)
-    from flowc.views.models import model_facts, model_text
     from flowc.views.stages import of_program
+
+    if request.backend is not None:
+        return _backend(of_program(plan, request.program), request)
+    from flowc.views.models import model_facts, model_text
 
     facts = model_facts(checked, of_program(plan, request.program))
     return _rendered("model", facts, model_text, request)
+
+
+def _backend(plan: Plan, request: Request) -> str:
+    from flowc.views.backends import backend_facts, backend_text
+    from flowc_runtime.backend import device_of
+
+    assert request.backend is not None
+    facts = backend_facts(plan, device_of(request.backend))
+    return _rendered("backend", facts, backend_text, request)
 
 
 def _why(checked: Checked, plan: Plan, request: Request) -> str:

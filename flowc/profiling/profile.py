@@ -86,7 +86,7 @@ def profile(
 def _profiled(subject: Subject, seconds: float) -> Profiled:
     bound = subject.session.bind(subject.program)
     timed = time_program(subject.session, subject.program, subject.fill, seconds)
-    names = [bound.run.runs_on(k) for k in range(len(bound.program.instructions))]
+    names = subject.session.device.runs_on(bound.program)
     rows = tuple(_rows(bound.program, names, timed))
     return Profiled(
         subject.program, rows, timed.whole, timed.filling, subject.reads, timed.runs)

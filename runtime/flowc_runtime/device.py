@@ -65,10 +65,6 @@ class Run(Protocol):
         """
         ...
 
-    def runs_on(self, index: int) -> str:
-        """The backend whose code carries out an instruction; of a scan those of its body."""
-        ...
-
     def loop(self, index: int) -> Loop:
         """The loop of the scan that is instruction number `index`."""
         ...
@@ -82,4 +78,9 @@ class Device(Protocol):
 
     def bind(self, program: Program, memory: HostMemory) -> Run:
         """Prepares all calls once, so that a run allocates nothing large."""
+        ...
+
+    def runs_on(self, program: Program) -> tuple[str, ...]:
+        """For each instruction the backend whose code carries it out: `numpy`, or for a scan some
+        of whose body has other code, as `native+numpy`."""
         ...

@@ -35,6 +35,10 @@ class NativeDevice:
             self._known[id(program)] = program, _machine_code(program)
         return NativeProgram(program, memory, self._known[id(program)][1])
 
+    def runs_on(self, program: Program) -> tuple[str, ...]:
+        return tuple(
+            "+".join(sorted(_backends_of(i, program.buffers))) for i in program.instructions)
+
 
 class NativeProgram(BoundProgram):
     """A bound program some of whose instructions have an address of machine code."""
@@ -77,16 +81,6 @@ class NativeProgram(BoundProgram):
         inside = self._inside(instruction.body)
         return NumpyLoop(instruction, self._program, self._memory, inside)
 
-    def runs_on(self, index: int) -> str:
-        return "+".join(sorted(self._backends_of(self._program.instructions[index])))
-
-    def _backends_of(self, instruction: Instruction) -> set[str]:
-        if id(instruction) in self._code:
-            return {"native"}
-        if instruction.body is None:
-            return {"numpy"}
-        return {"numpy"}.union(*map(self._backends_of, instruction.body.instructions))
-
     def _inside(self, body: Program) -> BoundProgram:
         return NativeProgram(body, self._memory, self._code)
 
@@ -107,6 +101,14 @@ def _machine_code(program: Program) -> Code:
         if (kernel := kernel_of(task)) is not None:
             found[number] = kernel, addresses[names[task]]
     return found
+
+
+def _backends_of(instruction: Instruction, buffers: Sequence[Buffer]) -> set[str]:
+    if this_target().lanes > 1 and task_of(instruction, buffers) is not None:
+        return {"native"}
+    if (body := instruction.body) is None:
+        return {"numpy"}
+    return {"numpy"}.union(*(_backends_of(i, body.buffers) for i in body.instructions))
 
 
 def _all_of(program: Program) -> Iterator[tuple[Instruction, Sequence[Buffer]]]:

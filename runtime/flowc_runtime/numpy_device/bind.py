@@ -27,6 +27,9 @@ class NumpyDevice:
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
         return BoundProgram(program, memory)
 
+    def runs_on(self, program: Program) -> tuple[str, ...]:
+        return (self.name,) * len(program.instructions)
+
 
 class BoundProgram:
     """For each instruction the calls that carry it out."""
@@ -81,9 +84,6 @@ class BoundProgram:
         (loop,) = self._calls[index]
         assert isinstance(loop, NumpyLoop), "only a scan has a loop"
         return loop
-
-    def runs_on(self, index: int) -> str:
-        return "numpy"
 
     def _inside(self, body: Program) -> BoundProgram:
         """The body of a scan."""
