@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 
 from flowc_runtime.memory import HostMemory, aligned_zeros
 from flowc_runtime.native.build import addresses_of
 from flowc_runtime.native.kernels import kernel_of, task_of
 from flowc_runtime.native.scans import ends_of
+from flowc_runtime.native.sequences import sequence_address
 from flowc_runtime.native.target import this_target
 from flowc_runtime.native.unit import Kernel, Unit
 from flowc_runtime.numpy_device import BoundProgram
@@ -40,6 +42,28 @@ class NativeDevice:
             "+".join(sorted(_backends_of(i, program.buffers))) for i in program.instructions)
 
 
+class NativeCall:
+    """A function of machine code and what it is given."""
+
+    def __init__(
+        self, address: int, table: ctypes.Array[ctypes.c_void_p], kept: Sequence[object] = ()
+    ):
+        self.address, self.table = address, table
+        self._kept = kept  # what only addresses in the table refer to
+        self._call = partial(_FUNCTION(address), table)
+
+    def __call__(self) -> None:
+        self._call()
+
+
+def _one_after_the_other(calls: Sequence[NativeCall]) -> NativeCall:
+    """One call: how many there are, then the address of each and of its table."""
+    addresses = [len(calls)]
+    for call in calls:
+        addresses += [call.address, ctypes.addressof(call.table)]
+    return NativeCall(sequence_address(), (ctypes.c_void_p * len(addresses))(*addresses), calls)
+
+
 class NativeProgram(BoundProgram):
     """A bound program some of whose instructions have an address of machine code."""
 
@@ -52,7 +76,19 @@ class NativeProgram(BoundProgram):
         found = self._code.get(id(instruction))
         if found is None:
             return super()._bind(instruction)
-        return [partial(_FUNCTION(found[1]), self._table(instruction))]
+        return [NativeCall(found[1], self._table(instruction))]
+
+    def _joined(self, pairs: list[tuple[Call, int]]) -> list[tuple[Call, int]]:
+        """What is native and follows one another is entered once."""
+        joined: list[tuple[Call, int]] = []
+        for native, group in groupby(pairs, lambda pair: isinstance(pair[0], NativeCall)):
+            run = list(group)
+            if native and len(run) > 1:
+                calls = [call for call, _ in run if isinstance(call, NativeCall)]
+                joined.append((_one_after_the_other(calls), run[0][1]))
+            else:
+                joined += run
+        return joined
 
     def _table(self, instruction: Instruction) -> ctypes.Array[ctypes.c_void_p]:
         """The places that the instruction's code is given."""

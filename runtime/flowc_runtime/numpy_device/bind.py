@@ -39,16 +39,16 @@ class BoundProgram:
         self._memory = memory
         self._elsewhere: Mapping[int, Array] = {}
         self._calls = [self._bind(i) for i in program.instructions]
-        self._lists: dict[tuple[int, int], list[Call]] = {}
+        self._lists: dict[tuple[int, int], tuple[list[Call], list[int]]] = {}
 
     def __call__(self, start: int, stop: int) -> None:
-        calls = iter(self._between(start, stop))
+        found, owners = self._between(start, stop)
+        calls = iter(found)
         try:
             for call in calls:
                 call()
         except BadValue as reason:
-            done = len(self._between(start, stop)) - len(list(calls)) - 1
-            index = self._instruction_of(start, done)
+            index = owners[len(found) - len(list(calls)) - 1]
             raise ExecutionError.of(self._program.instructions[index], str(reason)) from reason
 
     def into(self, places: Mapping[int, Array]) -> BoundProgram:
@@ -64,21 +64,18 @@ class BoundProgram:
         place = self._elsewhere.get(buffer)
         return self._memory.view(self._program.buffers[buffer]) if place is None else place
 
-    def _between(self, start: int, stop: int) -> list[Call]:
-        """The calls of some instructions as one list, which is made once."""
+    def _between(self, start: int, stop: int) -> tuple[list[Call], list[int]]:
+        """The calls of some instructions as one list, which is made once; and the instruction
+        that each belongs to."""
         known = self._lists.get((start, stop))
         if known is None:
-            known = [call for calls in self._calls[start:stop] for call in calls]
-            self._lists[start, stop] = known
+            pairs = self._joined([(c, k) for k in range(start, stop) for c in self._calls[k]])
+            known = self._lists[start, stop] = [c for c, _ in pairs], [k for _, k in pairs]
         return known
 
-    def _instruction_of(self, start: int, position: int) -> int:
-        """The instruction that a position in the list from `start` belongs to."""
-        index = start
-        while position >= len(self._calls[index]):
-            position -= len(self._calls[index])
-            index += 1
-        return index
+    def _joined(self, pairs: list[tuple[Call, int]]) -> list[tuple[Call, int]]:
+        """The calls with their instructions; fewer where several can be made one."""
+        return pairs
 
     def loop(self, index: int) -> NumpyLoop:
         (loop,) = self._calls[index]
