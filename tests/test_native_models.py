@@ -49,6 +49,8 @@ def ready(plan: Plan, backend: str) -> Session:
 def size_of(instruction: Instruction, operands: list[np.ndarray], result: np.ndarray) -> float:
     """What last bits are last bits of: the largest operand, or the sums of products of both."""
     largest = [np.abs(a[np.isfinite(a)].astype(float)).max(initial=0) for a in operands]
+    if instruction.op == "reduce_sum":
+        return largest[0] * (operands[0].size / max(1, result.size)) ** 0.5
     if instruction.op != "matmul" and not instruction.op.startswith("conv"):
         return max([1.0, *largest])
     return float(np.prod(largest)) * (instruction.flops / max(1, result.size)) ** 0.5

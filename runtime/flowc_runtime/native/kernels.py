@@ -12,6 +12,7 @@ from flowc_runtime.native.moves import MOVING, move_task
 from flowc_runtime.native.pooling import pool_task
 from flowc_runtime.native.products import product_task
 from flowc_runtime.native.scans import scan_task
+from flowc_runtime.native.sums import sum_task
 from flowc_runtime.native.unit import Kernel, Task
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.plan import Buffer, Instruction
@@ -21,6 +22,7 @@ TASKS: Mapping[str, TaskOf] = {
     **{name: elementwise_task for name, op in CATALOG.items() if op.elementwise},
     **dict.fromkeys(MOVING, move_task),
     **dict.fromkeys(ROW_OPS.values(), row_task),
+    "reduce_sum": lambda i, buffers: row_task(i, buffers) or sum_task(i, buffers),
     "fused": fused_task,
     "matmul": product_task,
     "conv": conv_task,
