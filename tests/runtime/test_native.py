@@ -64,7 +64,7 @@ def units_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("op", "exact", "low", "high"),
     [("exp", np.exp, -90, 88.7), ("log", np.log, 1e-38, 1e38), ("log1p", np.log1p, -0.999, 1e6),
-     ("tanh", np.tanh, -12, 12)])
+     ("tanh", np.tanh, -12, 12), ("sin", np.sin, -100, 100), ("cos", np.cos, -100, 100)])
 def test_functions_are_within_units_of_the_last_place(
     op: str, exact: Callable[[np.ndarray], np.ndarray], low: float, high: float
 ) -> None:
@@ -76,7 +76,16 @@ def test_functions_are_within_units_of_the_last_place(
     assert units_apart(found, wanted).max() <= 4
 
 
-@pytest.mark.parametrize("op", ["exp", "log", "log1p", "tanh", "sqrt", "abs", "sign", "round"])
+def test_powers_are_within_units_of_the_last_place() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(0.01, 20, 10_000), rng.uniform(-8, 8, 10_000)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    (found,) = values(("o0 = pow(i0, i1)",), x, y, device=NativeDevice())
+    assert units_apart(found, np.power(x.astype(float), y).astype(np.float32)).max() <= 4
+
+
+@pytest.mark.parametrize(
+    "op", ["exp", "log", "log1p", "tanh", "sin", "cos", "sqrt", "abs", "sign", "round"])
 @pytest.mark.parametrize("count", [1, len(SPECIAL), 100])
 def test_special_numbers_give_what_ieee_says(op: str, count: int) -> None:
     x = np.resize(np.array(SPECIAL, np.float32), count)

@@ -24,6 +24,7 @@ def addresses_of(text: str, names: Sequence[str]) -> dict[str, int]:
     target = this_target()
     key = hashlib.sha256(f"{FORM}\n{target.key}\n{text}".encode()).hexdigest()
     library = llvm.JITLibraryBuilder().add_object_img(_object(text, key, target))
+    library.add_current_process()  # functions of the C library
     for name in names:
         library.export_symbol(name)
     jit = llvm.create_lljit_compiler(target.machine, use_jit_link=False)

@@ -63,10 +63,15 @@ class Plane:
 
 
 def plane_of(conv: Convolution) -> Plane | None:
-    """None where there is no code: three axes, groups, an empty batch, single pixels."""
-    if conv.groups > 1 or len(conv.axes) > 2 or conv.pointwise or not conv.images:
+    """None where there is no code: three axes, groups, an empty batch."""
+    if conv.groups > 1 or not conv.images:
         return None
     one = Axis(1, 1, 1, 0, 0)
+    if conv.pointwise:  # one row of all pixels
+        pixels = Axis(conv.pixels, 1, 1, 0, 0)
+        return Plane(conv.images, one, pixels, conv.channels, conv.filters)
+    if len(conv.axes) > 2:
+        return None
     rows, columns = conv.axes if len(conv.axes) == 2 else (one, *conv.axes)
     return Plane(conv.images, rows, columns, conv.channels, conv.filters)
 

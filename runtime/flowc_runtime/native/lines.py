@@ -72,7 +72,7 @@ def _logic(name: str) -> NativeLine:
 
 
 def _function(name: str, dtypes: tuple[str, ...] = FLOATS) -> NativeLine:
-    """A function that processors have."""
+    """A function that processors have, or else the C library, which NumPy asks as well."""
     return NativeLine(lambda lanes, args, dtype: lanes.call(name, dtype, *args), dtypes)
 
 
@@ -153,6 +153,9 @@ LINES: Mapping[str, NativeLine] = MappingProxyType(
         "floor": _function("llvm.floor"),
         "ceil": _function("llvm.ceil"),
         "round": _function("llvm.rint"),
+        "pow": _function("llvm.pow"),
+        "sin": _function("llvm.sin"),
+        "cos": _function("llvm.cos"),
         "exp": _approximated(functions.exp),
         "log": _approximated(functions.log),
         "log1p": _approximated(functions.log1p),

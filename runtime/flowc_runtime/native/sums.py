@@ -12,11 +12,12 @@ from math import prod
 
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop
 from flowc_runtime.native.parts import Part, channel_blocks
-from flowc_runtime.native.tiles import Tiles
+from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles
 from flowc_runtime.native.unit import Unit
 from flowc_runtime.plan import Buffer, Instruction
 
-BLOCK_ROWS = 256
+BLOCK_BYTES = 1 << 16  # read in order, column by column, before the next rows come
+MOST_ROWS, FEWEST_ROWS = 256, 8  # of a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,20 @@ def sum_task(instruction: Instruction, buffers: Sequence[Buffer]) -> SumTask | N
 class _Sum(Tiles):
     def run(self, rows: int, columns: int) -> None:
         x, total = self.place(0), self.place(1)
-        blocks, rest = divmod(rows, BLOCK_ROWS)
+        size = BLOCK_BYTES // (FLOAT_BYTES * columns)
+        size = max(FEWEST_ROWS, min(MOST_ROWS, size))
+        blocks, rest = divmod(rows, size)
+        self._block(x, total, rest, columns, keep=False)
+        with loop(self.b, 0, blocks) as k:
+            begin = self.at(x, (I64(rest), columns), (k, size * columns))
+            self._block(begin, total, size, columns, keep=True)
+
+    def _block(self, x: Value, total: Value, rows: int, columns: int, keep: bool) -> None:
         for block in channel_blocks(columns, self.lanes):
             with loop(self.b, 0, block.count) as at:
                 first = [(I64(1), block.start), (at, block.width)]
-                source, target = self.at(x, *first), self.at(total, *first)
-                self._add(source, target, block.parts, rest, columns, keep=False)
-                with loop(self.b, 0, blocks) as k:
-                    begin = self.at(source, (I64(rest), columns), (k, BLOCK_ROWS * columns))
-                    self._add(begin, target, block.parts, BLOCK_ROWS, columns, keep=True)
+                self._add(
+                    self.at(x, *first), self.at(total, *first), block.parts, rows, columns, keep)
 
     def _add(
         self, source: Value, target: Value, parts: Sequence[Part], rows: int, columns: int,
