@@ -17,6 +17,7 @@ from flowc.driver import compile
 from flowc.graph.bind import bind_sizes
 from flowc.graph.builder import Builder, Value
 from flowc.graph.graph import Graph, Output, Update
+from flowc.graph.scan import emit_scan
 from flowc.passes import optimise
 from flowc.plan.emit import make_plan
 from flowc.source import Source
@@ -298,3 +299,20 @@ model m {
     sink = Sink()
     _, plan = compile(Source("m.flow", text), sink)
     assert "predict" in plan.programs and not sink.diagnostics
+
+
+def test_a_scan_may_capture_a_value_and_parts_of_it() -> None:
+    b, body = Builder(), Builder()
+    xs, w = b.input("xs", parse_type("f32[3, 5]")), b("neg", b.input("w", parse_type("f32[4, 5]")))
+    rows = [
+        b("slice", w, starts=(start, 0), stops=(start + 2, None), steps=(1, 1))
+        for start in (0, 1)
+    ]
+    x, whole = body.input("x0", parse_type("f32[5]")), body.input("k0", parse_type("f32[4, 5]"))
+    first, second = (body.input(f"k{k}", parse_type("f32[2, 5]")) for k in (1, 2))
+    part = body("slice", second, starts=(1, 0), stops=(2, None), steps=(1, 1))
+    total = body("reduce_sum", whole, axes=(0,), keep=True)
+    y = body("add", body("add", body("add", first, part), x), total)
+    inside = body.finish([Output("y0", y.ref)])
+    (found,) = emit_scan(b, [xs], [], [w, *rows], inside, axes=(0,), yield_axes=(0,), length=3)
+    agree(b.finish([Output("out", found.ref)]))

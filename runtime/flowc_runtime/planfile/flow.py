@@ -54,13 +54,19 @@ def _follow(program: Program, where: str, kept: Sequence[Port]) -> None:
 
 
 def _twins(program: Program) -> dict[int, int]:
-    """Captures of a loop that are one value of the program around it: to each, the first one."""
-    places: dict[tuple[int, TensorType], int] = {}
-    twins = {}
-    for port in program.inputs:
-        buffer = program.buffers[port.buffer]
-        if port.name[0] == "k" and buffer.space == "arena":
-            twins[port.buffer] = places.setdefault((buffer.offset, buffer.type), port.buffer)
+    """Captures of a loop that share bytes of the program around it, as a value and a part of it
+    do: to each the first one."""
+    captures = [
+        p.buffer for p in program.inputs
+        if p.name[0] == "k" and program.buffers[p.buffer].space == "arena"
+    ]
+    twins: dict[int, int] = {}
+    first, end = -1, 0
+    for number in sorted(captures, key=lambda k: program.buffers[k].offset):
+        buffer = program.buffers[number]
+        if first < 0 or buffer.offset >= end:
+            first = number
+        twins[number], end = first, max(end, buffer.end)
     return twins
 
 
@@ -80,8 +86,8 @@ def _check_read(
     owner = found.pop()
     if found or owner < 0:
         raise PlanError(f"{at}: buffer {number} is no view of one tensor")
-    whole = program.buffers[owner]
-    if not (whole.offset <= buffer.offset and buffer.end <= whole.end):
+    wholes = [program.buffers[k] for k in owners.group(owner)]
+    if not any(w.offset <= buffer.offset and buffer.end <= w.end for w in wholes):
         raise PlanError(f"{at}: buffer {number} is no view of buffer {owner}")
 
 
@@ -131,6 +137,10 @@ class _Owners:
         self.twins = twins
         self._starts: list[int] = [0]
         self._owners: list[int] = [_NOBODY]
+
+    def group(self, owner: int) -> list[int]:
+        """All whose bytes it owns."""
+        return [k for k, first in self.twins.items() if first == owner] or [owner]
 
     def write(self, buffer: Buffer, owner: int) -> None:
         if buffer.space != "arena" or not buffer.type.bytes:
