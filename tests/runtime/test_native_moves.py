@@ -13,14 +13,15 @@ from programs import execute
 
 from flowc.graph.builder import Builder
 from flowc.graph.graph import Output
-from flowc_runtime.types import TensorType
+from flowc.graph.scan import emit_scan
+from flowc_runtime.types import TensorType, parse_type
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
 from flowc_runtime.native import NativeDevice, build
 from flowc_runtime.native.moves import Move, move_of, unreal
 
-SIZES = st.lists(st.sampled_from((1, 2, 3, 17, 33)), min_size=1, max_size=4)
+SIZES = st.lists(st.sampled_from((1, 2, 3, 17, 33)), max_size=4)
 DTYPES = st.sampled_from(("f32", "i32", "i64", "u8", "bool", "f64", "bf16"))
 
 
@@ -50,7 +51,8 @@ def numbered(sizes: list[int], dtype: str) -> np.ndarray:
 def moves(draw: st.DrawFn) -> tuple[str, list[np.ndarray], str, dict[str, Any]]:
     sizes, dtype = draw(SIZES), draw(DTYPES)
     x = numbered(sizes, dtype)
-    op = draw(st.sampled_from(("transpose", "slice", "unslice", "concat", "broadcast")))
+    ops = ("transpose", "slice", "unslice", "broadcast", *(["concat"] if sizes else []))
+    op = draw(st.sampled_from(ops))
     if op == "transpose":
         return op, [x], dtype, {"perm": tuple(draw(st.permutations(range(len(sizes)))))}
     if op == "broadcast":
@@ -86,6 +88,21 @@ def test_any_move_is_numpys() -> None:
 @pytest.mark.parametrize("perm", [(1, 0, 2), (2, 1, 0), (0, 2, 1)])
 def test_rows_that_become_columns(perm: tuple[int, ...]) -> None:
     compared("transpose", [numbered([37, 50, 66], "i32")], "i32", {"perm": perm})
+
+
+def test_a_scan_moves_nothing_of_what_is_empty() -> None:
+    """An axis of size 0 is not one of size 1, which can be left out."""
+    b, body = Builder(), Builder()
+    xs, zs = b.input("xs", parse_type("f32[3, 0, 200]")), b.input("zs", parse_type("f32[3, 32]"))
+    x, z = body.input("x0", parse_type("f32[0, 200]")), body.input("x1", parse_type("f32[32]"))
+    inside = body.finish([Output("y0", x.ref), Output("y1", body("neg", z).ref)])
+    results = emit_scan(b, [xs, zs], [], [], inside, axes=(0, 0), yield_axes=(0, 0), length=3)
+    kept = b("neg", zs)
+    graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate((*results, kept))])
+    inputs = {"xs": numbered([3, 0, 200], "f32"), "zs": numbered([3, 32], "f32")}
+    found, wanted = (execute(graph, inputs, {}, d) for d in (NativeDevice(), None))
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
 def test_neighbouring_axes_are_one() -> None:

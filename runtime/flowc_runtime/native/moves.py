@@ -48,6 +48,8 @@ class Move:
 
 def move_of(source: Array, target: Array, element: str) -> Move:
     """Both are views of `unreal` arrays, of the same shape."""
+    if not source.size:
+        return Move(element, (0,), (1,), (1,))
     axes = [
         (n, s, t)
         for n, s, t in zip(source.shape, source.strides, target.strides, strict=True) if n > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,15 @@ def _need_inside(axis: int, dim: int, start: int, stop: int, step: int) -> None:
         raise Reject(f"has size {dim} along axis {axis}; {start}..{stop} does not lie inside", 0)
 
 
-def _slices(whole: Array, part: Array, attrs: Attrs) -> tuple[slice, ...]:
-    """NumPy's form of the bounds; sizes that were symbolic are checked here."""
-    result = tuple(
-        slice(start, None if step < 0 and stop == -1 else stop, step)
-        for start, stop, step in zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
-    )
+def _slices(whole: Array, part: Array, attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
+    """NumPy's form of the bounds, which gives a view, also of rank 0; sizes that were symbolic are
+    checked here."""
+    bounds = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
+    result = (
+        *(slice(start, None if step < 0 and stop == -1 else stop, step)
+          for start, stop, step in bounds),
+        ...,
+    )  # fmt: skip
     if whole[result].shape != part.shape:
         raise BadValue(f"the slice does not lie inside {list(whole.shape)}")
     return result
