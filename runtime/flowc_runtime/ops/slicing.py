@@ -79,7 +79,7 @@ def _slices(whole: Array, part: Array, attrs: Attrs) -> tuple[slice | EllipsisTy
     """NumPy's form of the bounds, which gives a view, also of rank 0; sizes that were symbolic are
     checked here."""
     bounds = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
-    result = (
+    result: tuple[slice | EllipsisType, ...] = (
         *(slice(start, None if step < 0 and stop == -1 else stop, step)
           for start, stop, step in bounds),
         ...,
