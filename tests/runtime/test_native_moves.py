@@ -77,7 +77,7 @@ def moves(draw: st.DrawFn) -> tuple[str, list[np.ndarray], str, dict[str, Any]]:
 
 
 def test_any_move_is_numpys() -> None:
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(moves())
     def check(case: tuple[str, list[np.ndarray], str, dict[str, Any]]) -> None:
         compared(*case)

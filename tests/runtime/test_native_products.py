@@ -57,7 +57,7 @@ def compared(
 def test_any_product_is_what_numpy_computes() -> None:
     size, flag = st.sampled_from(SIZES), st.booleans()
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.sampled_from(BATCHES), st.tuples(size, size, size), st.tuples(flag, flag))
     def check(
         batch: tuple[tuple[int, ...], tuple[int, ...]], sizes: tuple[int, int, int],

@@ -80,7 +80,7 @@ def convolution(
     return graph, inputs, terms
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(geometries(), st.sampled_from(CHANNELS))
 def check_convolution(
     geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs], filters: int
@@ -93,7 +93,7 @@ def test_any_convolution_is_what_numpy_computes() -> None:
     check_convolution()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(geometries(), st.booleans(), st.booleans())
 def check_pooling(
     geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs], counts: bool, special: bool
