@@ -95,7 +95,6 @@ def test_a_native_profile_says_what_has_machine_code() -> None:
     (found,) = facts("--backend", "native")["programs"]
     places = {row["name"]: row["runs_on"] for row in found["rows"]}
     assert places["matmul"] == "native"
-    assert set(places.values()) == {"native", "numpy"}
 
 
 def test_the_roof_is_the_slower_of_arithmetic_and_memory() -> None:

@@ -180,7 +180,8 @@ def _call(
     if kind == 1:
         return draw(st.sampled_from(FLOAT_UNARY)), (args[0],)  # type: ignore[return-value]
     if kind == 2:
-        number = draw(st.sampled_from([0.0, -0.0, 0.5, 2, -3]))
+        # No -0.0: NumPy does not say which of both zeros is the larger, and 1 / 0 tells.
+        number = draw(st.sampled_from([0.0, 0.5, 2, -3]))
         # For an exponent of 0.5 that it stretches NumPy takes the root, and for one in memory the
         # power, with other last bits and sign of zero: only numbers are the same in any block.
         if draw(st.booleans()):
@@ -189,7 +190,7 @@ def _call(
         return draw(st.sampled_from(FLOAT_BINARY)), pair  # type: ignore[return-value]
     truths = [n for n, t in known.items() if t.dtype == "bool"]
     if kind == 3 and truths:
-        other = draw(st.sampled_from([0.0, -0.0, 1.0, args[1]]))
+        other = draw(st.sampled_from([0.0, 1.0, args[1]]))
         chosen = (args[0], other) if draw(st.booleans()) else (other, args[0])
         return "where", (draw(st.sampled_from(truths)), *chosen)  # type: ignore[return-value]
     if kind == 4:
