@@ -18,7 +18,7 @@ from flowc.costs.work import Work, copying, works_of
 from flowc.diagnostic import Sink
 from flowc.driver import compile
 from flowc.syntax.read import read_source
-from flowc_runtime.calibrate.bench import program_of, seconds_of
+from flowc_runtime.calibrate.bench import entering_seconds, program_of, seconds_of
 from flowc_runtime.calibrate.cases import Case, cases
 from flowc_runtime.calibrate.steps import time_program
 from flowc_runtime.executor import Session
@@ -264,3 +264,7 @@ def test_a_program_is_timed_instruction_by_instruction(small: Plan) -> None:
     assert min(timed.instructions) > 0
     assert timed.whole > 0
     assert seen == list(range(len(seen)))
+
+
+def test_entering_a_program_without_instructions_takes_a_moment() -> None:
+    assert 0 < entering_seconds() < 1e-3

@@ -69,7 +69,8 @@ class BoundProgram:
         that each belongs to."""
         known = self._lists.get((start, stop))
         if known is None:
-            pairs = self._joined([(c, k) for k in range(start, stop) for c in self._calls[k]])
+            some = enumerate(self._calls[start:stop], start)
+            pairs = self._joined([(call, k) for k, calls in some for call in calls])
             known = self._lists[start, stop] = [c for c, _ in pairs], [k for _, k in pairs]
         return known
 
