@@ -94,6 +94,14 @@ def test_special_numbers_give_what_ieee_says(op: str, count: int) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("op", ["tanh", "sin", "log1p", "sqrt"])
+@pytest.mark.parametrize("count", [1, 40])
+def test_odd_functions_keep_the_sign_of_zero(op: str, count: int) -> None:
+    (found,) = values(
+        (f"o0 = {op}(i0)",), np.full(count, -0.0, np.float32), device=NativeDevice())
+    assert (found == 0).all() and np.signbit(found).all()
+
+
 def test_a_number_does_not_depend_on_where_it_stands() -> None:
     """In a vector or in the ragged end of a row: the same bits."""
     x = np.full((3, 37), 0.7371, np.float32)

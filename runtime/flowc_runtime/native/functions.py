@@ -85,8 +85,8 @@ def tanh(lanes: Lanes, x: Value) -> Value:
     near = _fma(lanes, b.fmul(_polynomial(lanes, TANH, square), square), x, x)
     grown = b.fadd(exp(lanes, b.fadd(size, size)), number(1.0))
     far = b.fsub(number(1.0), b.fdiv(number(2.0), grown))
-    signed = lanes.call("llvm.copysign", "f32", far, x)
-    return b.select(b.fcmp_ordered("<", size, number(TANH_NEAR)), near, signed)
+    found = b.select(b.fcmp_ordered("<", size, number(TANH_NEAR)), near, far)
+    return lanes.call("llvm.copysign", "f32", found, x)  # of -0 too
 
 
 def _numbers(lanes: Lanes) -> Callable[[float], Value]:
