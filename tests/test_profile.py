@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from command_line import MODELS, run
 
+from flowc.profiling.profile import Row, grouped
 from flowc_runtime.calibrate.roof import Roof
 
 QUICK = ("--seconds", "0.1")
@@ -95,6 +96,13 @@ def test_a_native_profile_says_what_has_machine_code() -> None:
     (found,) = facts("--backend", "native")["programs"]
     places = {row["name"]: row["runs_on"] for row in found["rows"]}
     assert places["matmul"] == "native"
+
+
+def test_rows_together_name_each_backend_once() -> None:
+    rows = [
+        Row("copy", "", "", place, 1, 0.0, 1.0, 0, 0) for place in ("native", "native+numpy")]
+    (together,) = grouped(rows, "name")
+    assert together.runs_on == "native+numpy"
 
 
 def test_the_roof_is_the_slower_of_arithmetic_and_memory() -> None:

@@ -130,5 +130,6 @@ def _together(rows: Sequence[Row]) -> Row:
 
     return Row(
         one([r.name for r in rows]), one([r.at for r in rows]), one([r.path for r in rows]),
-        "+".join(sorted({r.runs_on for r in rows})), len(rows), rows[0].began,
+        "+".join(sorted({name for r in rows for name in r.runs_on.split("+")})),
+        len(rows), rows[0].began,
         sum(r.seconds for r in rows), sum(r.flops for r in rows), sum(r.bytes for r in rows))

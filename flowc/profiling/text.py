@@ -53,5 +53,3 @@ def _cells(row: Row, total: float, roof: Roof) -> tuple[str, ...]:
 
 def _share(seconds: float, total: float) -> str:
     return f"{seconds / total:.1%}" if total else "-"
-
-

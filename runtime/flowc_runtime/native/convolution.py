@@ -18,10 +18,11 @@ from math import prod
 
 from llvmlite import ir
 
-from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
+from flowc_runtime.native.lanes import I64, Value, loop
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles, even
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.turning import turn
+from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.conv_columns import Convolution, convolution_of
 from flowc_runtime.ops.window import Axis
 from flowc_runtime.plan import Buffer, Instruction
@@ -95,14 +96,11 @@ def turned(plane: Plane) -> Plane | None:
 
 
 @dataclass(frozen=True, slots=True)
-class ConvTask:
+class ConvTask(Writer):
     """All that the code of an instruction depends on."""
 
     op: str
     plane: Plane
-
-    def kernel(self) -> ConvTask:
-        return self
 
     @property
     def spilled_bytes(self) -> tuple[int, ...]:
@@ -114,21 +112,21 @@ class ConvTask:
         weights = plane.weights if self.op == "conv_input_grad" else 0
         return (FLOAT_BYTES * padded, FLOAT_BYTES * weights)
 
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`: two operands, the result, and what is spilled."""
-        b, lanes = unit.function(name), unit.lanes
-        first, second, result, padded, weights = (Tiles(b, lanes).place(k) for k in range(5))
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+        """Of two operands, the result, and what is spilled."""
+        lanes = unit.lanes
+        tiles = Tiles(b, lanes)
+        first, second, result, padded, weights = (tiles.place(k) for k in range(5))
         if self.op == "conv":
             _Forward(b, self.plane, lanes).run(first, second, result, padded)
         elif self.op == "conv_weight_grad":
             _WeightGradient(b, self.plane, lanes).run(first, second, result, padded)
         elif (back := turned(self.plane)) is not None:
-            _transpose_taps(b, self.plane, second, weights, turn=True)
+            _transpose_taps(tiles, self.plane, second, weights, opposite=True)
             _Forward(b, back, lanes).run(first, weights, result, padded)
         else:
-            _transpose_taps(b, self.plane, second, weights, turn=False)
+            _transpose_taps(tiles, self.plane, second, weights, opposite=False)
             _Spread(b, self.plane, lanes).run(first, weights, result, padded)
-        b.ret_void()
 
 
 def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ConvTask | None:
@@ -303,18 +301,15 @@ class _Spread(_Walk):
             yield numbers, self.at(weights, (f, self.plane.channels))
 
 
-def _transpose_taps(b: ir.IRBuilder, plane: Plane, w: Value, out: Value, turn: bool) -> None:
+def _transpose_taps(t: Tiles, plane: Plane, w: Value, out: Value, opposite: bool) -> None:
     """out[i, j, f, c] = w[i, j, c, f], or of the opposite tap."""
-    plain = Lanes(b, 1)
     taps = plane.rows.window * plane.columns.window
     channels, filters = plane.channels, plane.filters
     each = channels * filters
-    with loop(b, 0, taps) as tap, loop(b, 0, filters) as f, loop(b, 0, channels) as c:
-        other = b.sub(I64(taps - 1), tap) if turn else tap
-        source = b.add(b.mul(other, I64(each)), b.add(b.mul(c, I64(filters)), f))
-        target = b.add(b.mul(tap, I64(each)), b.add(b.mul(f, I64(channels)), c))
-        value = plain.load(place_of(b, w, "f32", source), "f32")
-        plain.store(value, place_of(b, out, "f32", target), "f32")
+    with loop(t.b, 0, taps) as tap:
+        other = t.b.sub(I64(taps - 1), tap) if opposite else tap
+        source, target = t.at(w, (other, each)), t.at(out, (tap, each))
+        turn(t, source, target, channels, filters, filters, channels)
 
 
 # --- the gradient of the kernel ------------------------------------------------------------------

@@ -20,7 +20,7 @@ from flowc_runtime.expression import (
 from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES, cast
 from flowc_runtime.native.phases import Form, Pass, Phases, phases
-from flowc_runtime.native.unit import PLACES, Unit
+from flowc_runtime.native.unit import Unit, given
 from flowc_runtime.ops.op import Types
 from flowc_runtime.plan import Buffer, Instruction
 from flowc_runtime.types import TensorType
@@ -139,7 +139,7 @@ class _Emitter:
         self.kernel, self.walk, self.b = kernel, kernel.walk, b
         self.form = Form(kernel.walk)
         self.wide, self.plain = Lanes(b, lanes), Lanes(b, 1)
-        self.bases = {name: self._base(k) for k, name in enumerate(kernel.places)}
+        self.bases = {name: given(b, k) for k, name in enumerate(kernel.places)}
         self.known: dict[str, Value] = {}  # plain values, of all rows or of this one
         self.rows: dict[str, Value] = {}  # where this row begins in each place
 
@@ -299,11 +299,6 @@ class _Emitter:
         for name in names:
             place = places.get(name, self.bases[name])
             self.known[name] = self.plain.load(place, self.walk.types[name].dtype)
-
-    def _base(self, number: int) -> Value:
-        places = self.b.function.args[0]
-        return self.b.load(
-            self.b.gep(places, [I64(number)], source_etype=PLACES), typ=PLACES, align=8)
 
     def _row_of(self, name: str, at: Sequence[Value]) -> Value:
         """Where a row of a place begins; a spilled temporary has one row only."""

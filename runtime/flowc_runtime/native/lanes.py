@@ -119,6 +119,19 @@ def loop(
     b.position_at_end(end)
 
 
+def stretches(
+    b: ir.IRBuilder, lanes: int, count: int
+) -> Iterator[tuple[Lanes, Value]]:
+    """Numbers side by side: whole vectors, then what is left one by one."""
+    done = 0
+    for wide in (Lanes(b, lanes), Lanes(b, 1)):
+        stop = count - (count - done) % wide.count
+        if stop > done:
+            with loop(b, done, stop, wide.count) as index:
+                yield wide, index
+            done = stop
+
+
 def place_of(b: ir.IRBuilder, base: Value, dtype: str, index: Value) -> Value:
     """Where the element of that number is, counted from `base`."""
     stored = BYTE if dtype == "bool" else ELEMENTS[dtype]

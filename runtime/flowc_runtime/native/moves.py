@@ -14,17 +14,16 @@ import numpy as np
 from llvmlite import ir
 from numpy.lib.stride_tricks import as_strided
 
-from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
+from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of, stretches
 from flowc_runtime.native.tiles import Tiles
 from flowc_runtime.native.turning import turn
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.op import Array, Attrs
 from flowc_runtime.plan import Buffer, Instruction
 
 ELEMENTS = {1: "u8", 4: "f32", 8: "i64"}  # as what elements of so many bytes are moved
 Sizes = tuple[int, ...]
-Where = tuple[Array, Array]  # the elements that are read, and where each is written
-Moves = list[tuple[int, Array, Array]]  # the number of the operand, and both of these
+Moves = list[tuple[int, Array, Array]]  # the number of an operand, what is read of it, and where to
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +115,12 @@ class _Mover(Tiles):
         return [written]
 
     def _line(self, source: Value, target: Value, size: int, from_step: int, to_step: int) -> None:
-        done = 0
         wide = from_step in (0, 1) and to_step == 1
-        for lanes in (Lanes(self.b, self.lanes), Lanes(self.b, 1)) if wide else (Lanes(self.b, 1),):
-            stop = size - (size - done) % lanes.count
-            if stop > done:
-                with loop(self.b, done, stop, lanes.count) as index:
-                    read = Lanes(self.b, lanes.count if from_step else 1)
-                    value = read.load(
-                        self._further(source, index, from_step), self.move.element)
-                    value = value if from_step else lanes.splat(value)
-                    lanes.store(
-                        value, self._further(target, index, to_step), self.move.element)
-                done = stop
+        for lanes, index in stretches(self.b, self.lanes if wide else 1, size):
+            read = Lanes(self.b, lanes.count if from_step else 1)
+            value = read.load(self._further(source, index, from_step), self.move.element)
+            value = value if from_step else lanes.splat(value)
+            lanes.store(value, self._further(target, index, to_step), self.move.element)
 
     def _further(self, place: Value, index: Value, step: int) -> Value:
         return place_of(
@@ -139,7 +131,7 @@ class _Mover(Tiles):
 
 
 @dataclass(frozen=True, slots=True)
-class MoveTask:
+class MoveTask(Writer):
     """All that the code of an instruction depends on: moves by the numbers of their operands, and
     how many bytes of the result are cleared before."""
 
@@ -147,33 +139,19 @@ class MoveTask:
     result: int  # the number of its place
     cleared: int
 
-    def kernel(self) -> MoveTask:
-        return self
-
-    @property
-    def spilled_bytes(self) -> Sizes:
-        return ()
-
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`: of the operands, then the result."""
-        b = unit.function(name)
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+        """Of the operands, then the result."""
         tiles = Tiles(b, unit.lanes)
         target = tiles.place(self.result)
         if self.cleared:
             _clear(b, unit.lanes, target, self.cleared)
         for operand, move in self.moves:
             move.emit(b, unit.lanes, tiles.place(operand), target)
-        b.ret_void()
 
 
 def _clear(b: ir.IRBuilder, lanes: int, target: Value, bytes: int) -> None:
-    done = 0
-    for wide in (Lanes(b, 4 * lanes), Lanes(b, 1)):
-        stop = bytes - (bytes - done) % wide.count
-        if stop > done:
-            with loop(b, done, stop, wide.count) as index:
-                wide.store(wide.number("u8", 0), place_of(b, target, "u8", index), "u8")
-            done = stop
+    for wide, index in stretches(b, 4 * lanes, bytes):
+        wide.store(wide.number("u8", 0), place_of(b, target, "u8", index), "u8")
 
 
 def move_task(instruction: Instruction, buffers: Sequence[Buffer]) -> MoveTask | None:

@@ -16,7 +16,7 @@ from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.tiles import Tiles
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.window import Axis, axes_of
 from flowc_runtime.plan import Buffer, Instruction
 
@@ -24,7 +24,7 @@ ONE = Axis(1, 1, 1, 0, 0)  # the rows of a sequence
 
 
 @dataclass(frozen=True, slots=True)
-class PoolTask:
+class PoolTask(Writer):
     """All that the code of an instruction depends on. `counted` is the padding along rows and
     columns that counts in a mean."""
 
@@ -35,18 +35,9 @@ class PoolTask:
     channels: int
     counted: tuple[tuple[int, int], tuple[int, int]]
 
-    def kernel(self) -> PoolTask:
-        return self
-
-    @property
-    def spilled_bytes(self) -> tuple[int, ...]:
-        return ()
-
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`: of the operands, then the result."""
-        b = unit.function(name)
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+        """Of the operands, then the result."""
         _EMITTERS[self.op](b, self, unit.lanes)
-        b.ret_void()
 
 
 def pool_task(instruction: Instruction, buffers: Sequence[Buffer]) -> PoolTask | None:
@@ -84,12 +75,6 @@ class _Pool(Tiles):
         super().__init__(b, lanes)
         self.task = task
         self.width = task.columns.size * task.channels  # numbers of a row of pixels
-
-    def sum(self, *terms: tuple[Value, int]) -> Value:
-        total = I64(0)
-        for index, stride in terms:
-            total = self.b.add(total, self.b.mul(index, I64(stride)))
-        return total
 
     @contextmanager
     def images(self) -> Iterator[Value]:

@@ -16,7 +16,7 @@ from flowc_runtime.native.lanes import I64, Value, loop
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles, even
 from flowc_runtime.native.turning import turn
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.plan import Buffer, Instruction
 
 DEPTH = 512  # of the numbers that are summed at a time: a block of 64 columns is 128 kB
@@ -33,7 +33,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class ProductTask:
+class ProductTask(Writer):
     """All that the code of a product depends on: [batch, rows, depth] times
     [batch, depth, columns], each side perhaps stored transposed."""
 
@@ -44,9 +44,6 @@ class ProductTask:
     left_turned: bool
     right_turned: bool
     prepared: bool = False  # the right side was turned before, by `preparation`
-
-    def kernel(self) -> ProductTask:
-        return self
 
     @property
     def preparation(self) -> TurnTask | None:
@@ -61,33 +58,22 @@ class ProductTask:
         """The right side as it is read, where it is stored transposed."""
         return (FLOAT_BYTES * self.depth * self.columns if self.right_turned else 0,)
 
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`: left, right, the result, what is spilled."""
-        b = unit.function(name)
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+        """Of left, right, the result, what is spilled."""
         _Product(b, self, unit.lanes).run()
-        b.ret_void()
 
 
 @dataclass(frozen=True, slots=True)
-class TurnTask:
+class TurnTask(Writer):
     """The right side of a product, turned into what is spilled; its places are the product's."""
 
     depth: int
     columns: int
 
-    def kernel(self) -> TurnTask:
-        return self
-
-    @property
-    def spilled_bytes(self) -> tuple[int, ...]:
-        return ()
-
-    def emit(self, unit: Unit, name: str) -> None:
-        b = unit.function(name)
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
         tiles = Tiles(b, unit.lanes)
         turn(tiles, tiles.place(1), tiles.place(3), self.columns, self.depth, self.depth,
              self.columns)
-        b.ret_void()
 
 
 def product_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ProductTask | None:

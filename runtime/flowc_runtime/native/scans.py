@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from llvmlite import ir
 
 from flowc_runtime.memory import same_place
 from flowc_runtime.native.lanes import I64, Value, loop, place_of
 from flowc_runtime.native.moves import ELEMENTS, Move, move_of, unreal
 from flowc_runtime.native.products import ProductTask
 from flowc_runtime.native.tiles import Tiles
-from flowc_runtime.native.unit import Task, Unit
+from flowc_runtime.native.unit import Task, Unit, Writer
 from flowc_runtime.plan import Buffer, Instruction, Program
 
 
@@ -30,7 +31,7 @@ class Each:
 
 
 @dataclass(frozen=True, slots=True)
-class ScanTask:
+class ScanTask(Writer):
     """All that the code of a scan depends on: what its body does, and what is moved when."""
 
     once: tuple[tuple[int, Task], ...]  # before all rounds, with the number of a body's table
@@ -41,16 +42,7 @@ class ScanTask:
     length: int
     reverse: bool
 
-    def kernel(self) -> ScanTask:
-        return self
-
-    @property
-    def spilled_bytes(self) -> tuple[int, ...]:
-        return ()
-
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`."""
-        b = unit.function(name)
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
         tiles = Tiles(b, unit.lanes)
         moves = (*self.starts, *self.fed, *self.yielded)
         places = [
@@ -69,7 +61,6 @@ class ScanTask:
             for k, task in enumerate(self.body):
                 unit.call(b, task, tiles.place(k))
             self._move(tiles, pairs[last:], round)
-        b.ret_void()
 
     def _move(
         self, tiles: Tiles, pairs: Sequence[tuple[Each, tuple[Value, Value]]], round: Value

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from llvmlite import ir
+
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles
-from flowc_runtime.native.unit import Unit
+from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.plan import Buffer, Instruction
 
 BLOCK_BYTES = 1 << 16  # read in order, column by column, before the next rows come
@@ -21,24 +23,15 @@ MOST_ROWS, FEWEST_ROWS = 256, 8  # of a block
 
 
 @dataclass(frozen=True, slots=True)
-class SumTask:
+class SumTask(Writer):
     """All that the code of a sum depends on: of [rows, columns] over the rows."""
 
     rows: int
     columns: int
 
-    def kernel(self) -> SumTask:
-        return self
-
-    @property
-    def spilled_bytes(self) -> tuple[int, ...]:
-        return ()
-
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`: of the operand, then the result."""
-        b = unit.function(name)
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+        """Of the operand, then the result."""
         _Sum(b, unit.lanes).run(self.rows, self.columns)
-        b.ret_void()
 
 
 def sum_task(instruction: Instruction, buffers: Sequence[Buffer]) -> SumTask | None:

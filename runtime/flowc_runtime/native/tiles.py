@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from llvmlite import ir
 
-from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
+from flowc_runtime.native.lanes import I64, Lanes, Value, place_of, stretches
 from flowc_runtime.native.parts import Part
-from flowc_runtime.native.unit import PLACES
+from flowc_runtime.native.unit import given
 
 ACCUMULATORS = 24  # vectors of a tile, of the 32 registers that AVX-512 and NEON have
 FEWER_ACCUMULATORS = 12  # of 16
@@ -40,9 +40,7 @@ class Tiles:
 
     def place(self, number: int) -> Value:
         """An operand, a result, or what is spilled."""
-        places = self.b.function.args[0]
-        place = self.b.gep(places, [I64(number)], source_etype=PLACES)
-        return self.b.load(place, typ=PLACES, align=8)
+        return given(self.b, number)
 
     def most(self, parts: Sequence[Part]) -> int:
         """How many numbers of a tile there are registers for."""
@@ -50,32 +48,26 @@ class Tiles:
 
     def at(self, base: Value, *terms: tuple[Value, int]) -> Value:
         """The place of the number with the sum of `index * stride` of the terms."""
-        offset = I64(0)
+        return place_of(self.b, base, "f32", self.sum(*terms))
+
+    def sum(self, *terms: tuple[Value, int]) -> Value:
+        """Of `index * stride` of the terms."""
+        total = I64(0)
         for index, stride in terms:
-            offset = self.b.add(offset, self.b.mul(index, I64(stride)))
-        return place_of(self.b, base, "f32", offset)
+            total = self.b.add(total, self.b.mul(index, I64(stride)))
+        return total
 
     def near(self, place: Value, numbers: int) -> Value:
         return place_of(self.b, place, "f32", I64(numbers)) if numbers else place
 
     def copy(self, source: Value, target: Value, count: int) -> None:
-        for lanes, index in self._stretch(count):
+        for lanes, index in stretches(self.b, self.lanes, count):
             value = lanes.load(place_of(self.b, source, "f32", index), "f32")
             lanes.store(value, place_of(self.b, target, "f32", index), "f32")
 
     def clear(self, target: Value, count: int) -> None:
-        for lanes, index in self._stretch(count):
+        for lanes, index in stretches(self.b, self.lanes, count):
             lanes.store(lanes.number("f32", 0), place_of(self.b, target, "f32", index), "f32")
-
-    def _stretch(self, count: int) -> Iterator[tuple[Lanes, Value]]:
-        """Numbers side by side: whole vectors, then what is left one by one."""
-        done = 0
-        for lanes in (Lanes(self.b, self.lanes), Lanes(self.b, 1)):
-            stop = count - (count - done) % lanes.count
-            if stop > done:
-                with loop(self.b, done, stop, lanes.count) as index:
-                    yield lanes, index
-                done = stop
 
     def tile(
         self, out: Value, stride: int, parts: Sequence[Part], count: int,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from llvmlite import ir
 
 PLACES = ir.PointerType()
+
+
+def given(b: ir.IRBuilder, number: int) -> Any:
+    """The place of that number which the function was given."""
+    places = b.function.args[0]
+    return b.load(b.gep(places, [ir.IntType(64)(number)], source_etype=PLACES), typ=PLACES, align=8)
 
 
 class Kernel(Protocol):
@@ -27,6 +34,28 @@ class Task(Hashable, Protocol):
 
     def kernel(self) -> Kernel | None:
         """None where it is left to NumPy."""
+
+
+class Writer(ABC):
+    """A task that is its own kernel; it keeps no memory of its own unless it says so."""
+
+    __slots__ = ()
+
+    def kernel(self) -> Self:
+        return self
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]:
+        return ()
+
+    def emit(self, unit: Unit, name: str) -> None:
+        b = unit.function(name)
+        self.write(unit, b)
+        b.ret_void()
+
+    @abstractmethod
+    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+        """Adds what the function does: of operands, results, and what is spilled."""
 
 
 @dataclass
