@@ -30,6 +30,7 @@ from flowc.distributed import over
 from flowc.jobs import Setup, TrainingJob, prepare_training, run_training
 from flowc.planning.compiled import Compiled, compile_for
 from flowc.planning.measure import measure_host, measure_model
+from flowc.planning.meeting import measure_meeting
 from flowc.planning.text import table
 from flowc.planning.units import time_text
 from flowc.predict import predict, predict_alone
@@ -71,7 +72,7 @@ def main() -> None:
     given = parser.parse_args()
     paths = sorted((ROOT / "models").glob("*.flow"))
     chosen = [p for p in paths if not given.models or p.stem in given.models]
-    host = measure_host(1, None, given.backend)
+    host = measure_meeting(measure_host(1, None, given.backend), given.backend)
     rows, busiest = list[Row](), 0.0
     with tempfile.TemporaryDirectory() as folder:
         for path in chosen:

@@ -209,12 +209,13 @@ def test_a_calibration_is_read_as_it_was_written() -> None:
     "spoil",
     [
         lambda c: c.pop("rates"),
-        lambda c: c.update(schema="flowc.calibration/2"),
+        lambda c: c.update(schema="flowc.calibration/3"),
         lambda c: c.update(crowding="much"),
         lambda c: c.update(crowding=-1.0),
         lambda c: c["rates"].update(matmul={"miles": 1.0}),
         lambda c: c["instructions"].update(x=[1.0]),
         lambda c: c["host"].update(colour="red"),
+        lambda c: c["meeting"].update(bytes_per_s=0.0),
     ],
 )
 def test_a_damaged_calibration_is_refused_and_named(spoil) -> None:  # type: ignore[no-untyped-def]

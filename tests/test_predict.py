@@ -14,7 +14,7 @@ from flowc.diagnostic import Sink
 from flowc.distributed import parse_sync
 from flowc.planning.compiled import Compiled, compile_for
 from flowc.predict import Prediction, predict, predict_alone
-from flowc.predict.cores import SWITCH_SECONDS, TURN_SECONDS, Cores
+from flowc.predict.cores import TURN_SECONDS, Cores
 from flowc.predict.events import Event, Give, Number, Open, Release, Take, Work
 from flowc.predict.simulate import Actor, History, Simulation, waking_after
 from flowc.source import Source
@@ -49,6 +49,7 @@ place {
 }
 """
 COSTS = CostModel()
+SWITCH_SECONDS = COSTS.meeting.switch_seconds
 SLOW = Link(1e6, 1e-3)
 QUICK = Link(1e12, 0.0)
 DISTANT = Link(1e12, 0.05)
@@ -69,7 +70,7 @@ def simulated(
     hosts = sorted({host for host, _ in actors.values()})
     simulation = Simulation(
         [Actor(name, host, events) for name, (host, events) in actors.items()],
-        consumers or {}, dict.fromkeys(hosts, cores),
+        consumers or {}, {host: Cores(cores, SWITCH_SECONDS) for host in hosts},
         {(a, b): link for a in hosts for b in hosts}, ())  # fmt: skip
     return simulation.run(steps)
 
@@ -87,7 +88,7 @@ def test_tasks_on_one_core_share_it() -> None:
 
 
 def test_a_core_is_given_away_when_its_task_waits_or_its_turn_is_over() -> None:
-    cores = Cores(1)
+    cores = Cores(1, SWITCH_SECONDS)
     cores.want("a", False)
     cores.want("b", False)
     assert cores.deal(0.0, lambda task: None, lambda task: False)
@@ -98,7 +99,7 @@ def test_a_core_is_given_away_when_its_task_waits_or_its_turn_is_over() -> None:
 
 
 def test_who_was_asleep_need_not_wait_for_a_turn() -> None:
-    cores = Cores(1)
+    cores = Cores(1, SWITCH_SECONDS)
     cores.want("a", False)
     cores.deal(0.0, lambda task: None, lambda task: False)
     cores.want("b", True)

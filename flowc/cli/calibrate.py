@@ -65,7 +65,8 @@ def calibrate(
     """Measure what work costs on this host.
 
     `flowc plan` predicts the time of a step from it. Kernels of all ops are timed at several
-    sizes, alone and with all cores busy. With a MODEL its own instructions are timed in place as
+    sizes, alone and with all cores busy, and small trainings over two cores say what it costs
+    tasks to meet. With a MODEL its own instructions are timed in place as
     well, for tight predictions of that model; where its data are not at hand, made-up ones serve.
     The file holds facts of this host. Nothing else should run meanwhile.
     """
@@ -102,9 +103,10 @@ def _compiled(model: Path | None, defines: dict[str, str], where: Where) -> Comp
 
 def _host(threads: int, backend: str) -> Calibration:
     from flowc.planning.measure import measure_host
+    from flowc.planning.meeting import measure_meeting
 
     arguments = ["calibrate", "--threads", str(threads), "--backend", backend]
-    return measure_host(threads, _crowd(arguments, threads), backend)
+    return measure_meeting(measure_host(threads, _crowd(arguments, threads), backend), backend)
 
 
 def _model(
@@ -201,6 +203,9 @@ def _store(path: Path, found: Calibration) -> None:
 
 
 def _tell(found: Calibration, path: Path, as_json: bool) -> None:
+    from flowc.cluster.units import rate_text
+    from flowc.planning.units import time_text
+
     if as_json:
         from flowc.cli.printing import print_json
 
@@ -212,6 +217,8 @@ def _tell(found: Calibration, path: Path, as_json: bool) -> None:
     click.echo(f"  {len(found.rates)} kinds of work, {len(found.instructions)} instructions of "
                f"models, {host.threads} thread(s)")  # fmt: skip
     click.echo(f"  with all cores busy: {found.crowding:.2f} times as long")
+    click.echo(f"  a core goes to another task in {time_text(found.meeting.switch_seconds)}, which "
+               f"reads what others wrote at {rate_text(found.meeting.bytes_per_s)}")  # fmt: skip
     click.echo(f"kept in {path}", err=True)
 
 
@@ -226,4 +233,6 @@ def _facts(found: Calibration, path: Path) -> dict[str, Any]:
         "crowding": found.crowding,
         "mixing": found.mixing,
         "loop_seconds": found.loop_seconds,
+        "switch_seconds": found.meeting.switch_seconds,
+        "shared_bytes_per_s": found.meeting.bytes_per_s,
     }

@@ -3,6 +3,7 @@
 from flowc.costs.calibration import (
     Calibration,
     HostFacts,
+    Meeting,
     Seconds,
     default_calibration,
     read_calibration,
@@ -12,6 +13,6 @@ from flowc.costs.errors import CalibrationError
 from flowc.costs.model import SOURCES, Cost, CostModel
 
 __all__ = [
-    "SOURCES", "Calibration", "CalibrationError", "Cost", "CostModel", "HostFacts", "Seconds",
-    "default_calibration", "read_calibration", "write_calibration",
+    "SOURCES", "Calibration", "CalibrationError", "Cost", "CostModel", "HostFacts", "Meeting",
+    "Seconds",     "default_calibration", "read_calibration", "write_calibration",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from flowc.costs.errors import CalibrationError
 from flowc.costs.fit import Rates
 from flowc.costs.work import QUANTITIES
 
-SCHEMA = "flowc.calibration/1"
+SCHEMA = "flowc.calibration/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,18 @@ class Seconds:
 
 
 NOTHING = Seconds(0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What it costs tasks of one host to meet.
+
+    `switch_seconds` pass until a core that one task has given up is at work for another, with
+    waking and cold caches; `bytes_per_s` are read that another core has written.
+    """
+
+    switch_seconds: float
+    bytes_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +77,7 @@ class Calibration:
     loop_seconds: float
     operation_seconds: float
     reading: Rates
+    meeting: Meeting
     instructions: Mapping[str, Seconds] = field(default_factory=dict)
     readings: Mapping[str, Seconds] = field(default_factory=dict)
 
@@ -87,6 +100,7 @@ def write_calibration(calibration: Calibration) -> str:
         "loop_seconds": _short(calibration.loop_seconds),
         "operation_seconds": _short(calibration.operation_seconds),
         "reading": _rates_json(calibration.reading),
+        "meeting": {k: _short(v) for k, v in asdict(calibration.meeting).items()},
         "rates": {key: _rates_json(r) for key, r in sorted(calibration.rates.items())},
         "instructions": _seconds_json(calibration.instructions),
         "readings": _seconds_json(calibration.readings),
@@ -105,6 +119,7 @@ def read_calibration(text: str, name: str) -> Calibration:
             _number(content["mixing"]), _number(content["crowding"]),
             _number(content["loop_seconds"]), _number(content["operation_seconds"]),
             _rates(content["reading"]),
+            _meeting(content["meeting"]),
             {k: _seconds(pair) for k, pair in content["instructions"].items()},
             {k: _seconds(pair) for k, pair in content["readings"].items()},
         )  # fmt: skip
@@ -136,6 +151,13 @@ def _rates(content: Mapping[str, Any]) -> Rates:
     if unknown := set(content) - set(QUANTITIES):
         raise ValueError(f"there is no quantity {', '.join(sorted(unknown))}")
     return Rates(tuple(_number(content.get(q, 0.0)) for q in QUANTITIES))
+
+
+def _meeting(content: Mapping[str, Any]) -> Meeting:
+    found = Meeting(**{name: _number(value) for name, value in content.items()})
+    if not found.bytes_per_s:
+        raise ValueError("no bytes are read in a second")
+    return found
 
 
 def _seconds(pair: Any) -> Seconds:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from flowc.costs.calibration import NOTHING, Calibration, Seconds, default_calibration
+from flowc.costs.calibration import NOTHING, Calibration, Meeting, Seconds, default_calibration
 from flowc.costs.signature import reading_signature, signature
 from flowc.costs.work import Work, adding, copying, works_of
 from flowc_runtime.plan import Buffer, Instruction, Program
@@ -95,6 +95,11 @@ class CostModel:
         """What a task adds to each operation of its step."""
         alone = self.calibration.operation_seconds
         return Seconds(alone, alone * self.calibration.crowding)
+
+    @property
+    def meeting(self) -> Meeting:
+        """What it costs tasks of the host to meet."""
+        return self.calibration.meeting
 
     def _instruction(
         self, name: str, instruction: Instruction, buffers: Sequence[Buffer]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowc.costs import Calibration, HostFacts, Seconds
+from flowc.costs import Calibration, HostFacts, Seconds, default_calibration
 from flowc.costs.fit import Rates, fit
 from flowc.costs.signature import reading_signature, signatures
 from flowc.costs.work import ROUND, Work, works_of
@@ -48,7 +48,7 @@ Crowd = Callable[[], AbstractContextManager[None]]  # keeps the other cores busy
 def measure_host(threads: int, crowd: Crowd | None, backend: str = "numpy") -> Calibration:
     """All kinds of work at several sizes, for some seconds; without `crowd` there is one core.
 
-    Raises BackendError.
+    What it costs tasks to meet is not among it: see `meeting.py`. Raises BackendError.
     """
     limit_threads(threads)
     device, measured = device_of(backend), list(cases())
@@ -60,6 +60,7 @@ def measure_host(threads: int, crowd: Crowd | None, backend: str = "numpy") -> C
         _this_host(backend), _fitted(measured, [max(0.0, s - entering) for s in taken], entering),
         mixing(measured, taken, device), factor, loop_seconds(), ENTRIES * entering,
         fit([Work("read", bytes=size) for size, _ in reading], [s for _, s in reading]),
+        default_calibration().meeting,
     )  # fmt: skip
 
 

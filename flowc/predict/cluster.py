@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from flowc.costs import CostModel, Seconds
+from flowc.predict.cores import Cores
 from flowc.predict.events import Steps, consumers_of
 from flowc.predict.path import critical_path
 from flowc.predict.prediction import LinkLike, LinkUse, Prediction, Stretch, TaskLike, TaskTime
@@ -33,12 +34,12 @@ def predict(
     hosts = sorted({tasks[t].host for t in names})
     actors = [
         Actor(str(t), tasks[t].host, Steps(
-            plan, t, ranges, costs(tasks[t].host), _shared(t, tasks, link)).events())
+            plan, t, ranges, costs(tasks[t].host), _shared(t, tasks, link, costs)).events())
         for t in names
     ]
     simulation = Simulation(
         [a for a in actors if a.events], consumers_of(plan, names, ranges),
-        {tasks[t].host: tasks[t].cores for t in names},
+        {t.host: Cores(t.cores, costs(t.host).meeting.switch_seconds) for t in tasks.values()},
         {(a, b): link(a, b) for a in hosts for b in hosts}, _first_variables(plan, names),
     )  # fmt: skip
     history = simulation.run(SETTLING + STEADY, decisive := _decisive(plan, actors))
@@ -88,11 +89,11 @@ def ranges_of(plan: ClusterPlan) -> dict[str, tuple[int, int]]:
 
 
 def _shared(
-    me: TaskName, tasks: Mapping[TaskName, TaskLike], link: LinkOf
+    me: TaskName, tasks: Mapping[TaskName, TaskLike], link: LinkOf, costs: CostsOf
 ) -> dict[str, float]:
     """The bandwidth of the memory that a task shares with those on its host."""
     host = tasks[me].host
-    found = link(host, host).bandwidth_bytes_per_s
+    found = min(link(host, host).bandwidth_bytes_per_s, costs(host).meeting.bytes_per_s)
     return {str(t): found for t, spec in tasks.items() if spec.host == host and t != me}
 
 

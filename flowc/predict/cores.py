@@ -7,21 +7,20 @@ from collections.abc import Callable
 from flowc_runtime.cluster.transport.waiting import AWAKE_SECONDS
 
 TURN_SECONDS = 3e-3  # of a core, while others want it: about Linux's slice and tick
-# Until a core that one task has given up is at work for another. Waking takes 25 us of that; the
-# rest, cold caches among it, is what fits the models of the table in predicted-time.md.
-SWITCH_SECONDS = 60e-6
 EPSILON = 1e-12
 
 
 class Cores:
     """Who has a core, since when, and who wants one.
 
+    `switch_seconds` pass until a core that one task has given up is at work for another.
     A task that waits keeps its core while it looks for its payload awake, and longer if nobody
     else wants it. One that works is sent off after a turn, or at once for one that was asleep.
     """
 
-    def __init__(self, count: int):
+    def __init__(self, count: int, switch_seconds: float):
         self.count = max(1, count)
+        self._switch_seconds = switch_seconds
         self._since: dict[str, float] = {}  # by holder: when it began, or will begin, to work
         self._wanted: list[str] = []
 
@@ -60,7 +59,7 @@ class Cores:
                 del self._since[loser]
                 if waits_since(loser) is None:
                     self._wanted.append(loser)
-                begins += SWITCH_SECONDS
+                begins += self._switch_seconds
             self._since[self._wanted.pop(0)] = begins
             dealt = True
         return dealt

@@ -75,16 +75,16 @@ class _Sent:
 
 
 class Simulation:
-    """Runs actors for some steps. `cores` are those of each host."""
+    """Runs actors for some steps. `cores` are those of each host, which nobody has yet."""
 
     def __init__(
         self, actors: Sequence[Actor], consumers: Mapping[tuple[str, str], Sequence[str]],
-        cores: Mapping[str, int], links: Links, primed: Sequence[tuple[str, str]],
+        cores: Mapping[str, Cores], links: Links, primed: Sequence[tuple[str, str]],
     ):  # fmt: skip
         self._states = [_State(actor) for actor in actors]
         self._host_of = {actor.name: actor.host for actor in actors}
         self._consumers = consumers
-        self._cores = {host: Cores(count) for host, count in cores.items()}
+        self._cores = cores
         self._of = {state.actor.name: state for state in self._states}
         self._links = links
         self._sent: dict[Key, _Sent] = {
