@@ -35,9 +35,11 @@ ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]'
 	$(BIN)/pytest -m ray -s
 
-bench: $(VENV)/tools  ## timings beside a NumPy loop by hand, and PyTorch if TORCH_PYTHON has it
+bench: $(VENV)/tools  ## timings beside NumPy by hand, and each peer whose interpreter is named
 	$(BIN)/python benchmarks/run.py
-	$(BIN)/python benchmarks/peers.py $(if $(TORCH_PYTHON),--torch-python $(TORCH_PYTHON))
+	$(BIN)/python benchmarks/peers.py $(if $(TORCH_PYTHON),--torch $(TORCH_PYTHON)) \
+		$(if $(JAX_PYTHON),--jax $(JAX_PYTHON)) \
+		$(if $(TENSORFLOW_PYTHON),--tensorflow $(TENSORFLOW_PYTHON))
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

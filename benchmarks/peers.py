@@ -1,11 +1,14 @@
-"""Training steps beside PyTorch: `make bench`.
+"""Training steps beside PyTorch, JAX and TensorFlow: `make bench`.
 
-    python benchmarks/peers.py --torch-python PYTHON [--compile] [--threads 1] [--write] [MODEL ...]
+    python benchmarks/peers.py [--torch PYTHON] [--jax PYTHON] [--tensorflow PYTHON]
+                               [--threads 1] [--rounds 7] [--write] [MODEL ...]
 
-PYTHON is an interpreter that has torch. A round does some steps of each contestant, one after the
-other, of the same model at the same batch, with one batch in memory; what counts is the ratio
-within a round. Medians and quartiles over the rounds. PyTorch has its fused optimizers, and
-channels last for images. With --write the table is put into docs/explanation/speed.md.
+PYTHON is an interpreter that has the peer (jax: and optax). Each contestant is a process of its
+own. A round does some steps of each, one after the other, of the same model at the same batch, with
+one batch in memory; what counts is the ratio within a round: medians and quartiles over the rounds.
+PyTorch has its fused optimizers, and channels last for images. A second table has the seconds from
+the start of a process to the end of its first step, and the most memory that it had. With --write
+the tables are put into docs/explanation/speed.md.
 """
 
 from __future__ import annotations
@@ -15,141 +18,141 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+from flowc_steps import BATCHES
 
-from flowc.diagnostic import Sink
-from flowc.jobs import initialise
-from flowc.planning.compiled import compile_for
 from flowc.planning.units import time_text
-from flowc.syntax.read import read_source
-from flowc_runtime.backend import BACKENDS, device_of
-from flowc_runtime.executor import Session
+from flowc_runtime.backend import BACKENDS
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "explanation" / "speed.md"
-SCRIPT = Path(__file__).parent / "torch_steps.py"
-BATCHES = {"fashion_mlp": 128, "lenet": 64, "resnet20": 32, "char_lstm": 32, "gpt": 32}
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "explanation" / "speed.md"
+MODES = {"torch": ("eager", "compile"), "jax": ("jit",), "tensorflow": ("graph", "xla")}
+OURS = "flowc native"
 SECONDS = 0.7  # of one contestant in a round
 
-Steps = Callable[[int], float]  # seconds that so many steps take
 
+@dataclass
+class Contestant:
+    """A process that does steps; `found` are the seconds of a step, by round."""
 
-def flowc_steps(model: str, backend: str, threads: int) -> Steps:
-    sink = Sink()
-    source = read_source(ROOT / "models" / f"{model}.flow", sink)
-    assert source is not None
-    compiled = compile_for(source, sink, {"train.batch": str(BATCHES[model])}, None, None)
-    session = Session(compiled.alone, threads, device_of(backend))
-    initialise(session, 1)
-    bound = session.bind("train")
-    start = {path: view.copy() for path, view in session.variables.items()}
-    batch = {name: made_up(view) for name, view in bound.inputs.items()}
+    process: subprocess.Popen[str]
+    first_seconds: float = 0.0
+    count: int = 1  # of steps in a round
+    found: list[float] = field(default_factory=list)
 
-    def steps(count: int) -> float:
-        session.load(start)  # else the batch is soon learned, and its gradients denormal
-        began = time.perf_counter()
-        with np.errstate(all="ignore"):
-            for step in range(count):
-                for name, values in batch.items():
-                    np.copyto(bound.inputs[name], values)
-                bound.set_system(1, step)
-                bound.run(0, len(bound.program.instructions))
-        return time.perf_counter() - began
+    def steps(self, count: int) -> float:
+        """The seconds that so many steps take."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(f"{count}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
 
-    return steps
+    def settle(self) -> None:
+        """Finds out how many steps a round has."""
+        self.steps(3)
+        self.count = max(1, round(SECONDS * 3 / self.steps(3)))
 
+    def round(self) -> None:
+        self.found.append(self.steps(self.count) / self.count)
 
-def made_up(view: np.ndarray) -> np.ndarray:
-    """Bytes of pictures, or numbers of classes and letters."""
-    most = 256 if view.dtype == np.uint8 else 10
-    return np.random.default_rng(1).integers(0, most, view.shape).astype(view.dtype)
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that the process had, where the system tells."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 @contextmanager
-def torch_steps(python: str, model: str, mode: str, threads: int) -> Iterator[Steps]:
+def started(python: str, peer: str, model: str, mode: str, threads: int) -> Iterator[Contestant]:
+    command = [python, HERE / f"{peer}_steps.py", model, mode, str(threads)]
+    began = time.perf_counter()
     process = subprocess.Popen(
-        [python, SCRIPT, model, mode, str(threads)], stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None and process.stdout is not None
-
-    def steps(count: int) -> float:
-        assert process.stdin is not None and process.stdout is not None
-        process.stdin.write(f"{count}\n")
-        process.stdin.flush()
-        return float(process.stdout.readline())
-
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True)
+    contestant = Contestant(process)
     with process:
-        yield steps
+        contestant.steps(1)
+        contestant.first_seconds = time.perf_counter() - began
+        yield contestant
+        assert process.stdin is not None
         process.stdin.close()
 
 
 def measured(
-    model: str, python: str | None, modes: list[str], threads: int, rounds: int
-) -> dict[str, list[float]]:
-    """Seconds of a step by contestant and round."""
+    model: str, pythons: dict[str, str], threads: int, rounds: int
+) -> tuple[dict[str, list[float]], list[str]]:
+    """Seconds of a step by contestant and round; what each needs to begin and to live."""
     with ExitStack() as stack:
-        contestants: dict[str, Steps] = {
-            f"flowc {backend}": flowc_steps(model, backend, threads) for backend in BACKENDS}
-        if python is not None:
-            for mode in modes:
-                contestants[f"torch {mode}"] = stack.enter_context(
-                    torch_steps(python, model, mode, threads))
-        counts = {}
-        for name, steps in contestants.items():
-            steps(3)
-            counts[name] = max(1, round(SECONDS * 3 / steps(3)))
-        found: dict[str, list[float]] = {name: [] for name in contestants}
+        contestants = {
+            f"{peer} {mode}": stack.enter_context(started(python, peer, model, mode, threads))
+            for peer, python in pythons.items()
+            for mode in (BACKENDS if peer == "flowc" else MODES[peer])
+        }
+        for contestant in contestants.values():
+            contestant.settle()
         for _ in range(rounds):
-            for name, steps in contestants.items():
-                found[name].append(steps(counts[name]) / counts[name])
-    return found
+            for contestant in contestants.values():
+                contestant.round()
+        needs = [
+            f"{c.first_seconds:.2f} s, {c.peak_bytes / 1e6:.0f} MB" for c in contestants.values()]
+    return {name: c.found for name, c in contestants.items()}, needs
 
 
-def row(model: str, found: dict[str, list[float]]) -> str:
-    cells = [model, str(BATCHES[model])]
-    cells += [time_text(statistics.median(seconds)) for seconds in found.values()]
-    torch = [seconds for name, seconds in found.items() if name.startswith("torch")]
-    if torch:
-        best = map(min, zip(*torch, strict=True))
-        ratios = [b / ours for b, ours in zip(best, found["flowc native"], strict=True)]
+def cells_of(found: dict[str, list[float]]) -> list[str]:
+    """Medians, and how much sooner we are done than the best of the others in the same round."""
+    cells = [time_text(statistics.median(seconds)) for seconds in found.values()]
+    peers = [seconds for name, seconds in found.items() if not name.startswith("flowc")]
+    if peers:
+        best = map(min, zip(*peers, strict=True))
+        ratios = [b / ours for b, ours in zip(best, found[OURS], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
         cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
-    return f"| {' | '.join(cells)} |"
+    return cells
+
+
+def table(rows: list[list[str]], last: str = "") -> str:
+    heads = rows[0] if len(rows[0]) == len(rows[1]) else [*rows[0], last]
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows[1:]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("models", nargs="*", default=list(BATCHES))
-    parser.add_argument("--torch-python")
-    parser.add_argument("--compile", action="store_true")
+    for peer in MODES:
+        parser.add_argument(f"--{peer}", metavar="PYTHON")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    modes = ["eager", "compile"] if given.compile else ["eager"]
-    lines = []
+    pythons = {"flowc": sys.executable} | {p: found for p in MODES if (found := vars(given)[p])}
+    steps, needs = list[list[str]](), list[list[str]]()
     for model in given.models:
-        found = measured(model, given.torch_python, modes, given.threads, given.rounds)
-        if not lines:
-            names = ["model", "batch", *found, "times as fast as torch (quartiles)"]
-            names = names if given.torch_python else names[:-1]
-            lines = [f"| {' | '.join(names)} |", f"| --- |{' ---: |' * (len(names) - 1)}"]
-            print("\n".join(lines))
-        lines.append(row(model, found))
-        print(lines[-1], flush=True)
+        found, needed = measured(model, pythons, given.threads, given.rounds)
+        if not steps:
+            steps.append(["model", "batch", *found])
+            needs.append(["model", *found])
+        steps.append([model, str(BATCHES[model]), *cells_of(found)])
+        needs.append([model, *needed])
+        print(" | ".join(steps[-1]), flush=True)
+    text = table(steps, "times as fast as the best peer (quartiles)") + "\n\n" + table(needs)
+    print(f"\n{text}")
     if given.write:
-        begin, end = f"<!-- peers.py {given.threads} -->", "<!-- end -->"
-        text = PAGE.read_text()
-        before, _, rest = text.partition(begin)
-        assert rest, f"{PAGE} has no {begin}"
-        after = rest[rest.index(end) :]
-        table = "\n".join(lines)
-        PAGE.write_text(f"{before}{begin}\n\n{table}\n\n{after}")
+        write(given.threads, text)
+
+
+def write(threads: int, tables: str) -> None:
+    begin, end = f"<!-- peers.py {threads} -->", "<!-- end -->"
+    text = PAGE.read_text()
+    before, _, rest = text.partition(begin)
+    assert rest, f"{PAGE} has no {begin}"
+    after = rest[rest.index(end) :]
+    PAGE.write_text(f"{before}{begin}\n\n{tables}\n\n{after}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
