@@ -1,7 +1,7 @@
 """Functions of f32 by polynomials, for any number of lanes.
 
 Each is reduced to an interval where a short polynomial is within a unit in the last place of the
-rounded value, with coefficients from Moshier's Cephes library (expf, logf, tanhf), and put
+rounded value, with coefficients from Moshier's Cephes library (expf, logf), and put
 together again. Infinite and NaN arguments give what IEEE says.
 """
 
@@ -20,9 +20,8 @@ LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4
        -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)  # fmt: skip
 SQRT_HALF = 0.707106781186547524
 SMALLEST_NORMAL, SCALE, SCALE_BITS = 1.17549435e-38, 8388608.0, 23
-TANH = (-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1,
-        -3.33332819422e-1)  # fmt: skip
-TANH_NEAR = 0.625  # below it the polynomial, above it the exponential
+TANH_HIGHEST = 20.0  # of twice its argument: beyond it is 1
+NO_FRACTIONS = 1.5 * 2**23
 
 
 def exp(lanes: Lanes, x: Value) -> Value:
@@ -30,16 +29,24 @@ def exp(lanes: Lanes, x: Value) -> Value:
     b, number = lanes.b, _numbers(lanes)
     low = b.select(b.fcmp_ordered("<", x, number(EXP_LOWEST)), number(EXP_LOWEST), x)
     clipped = b.select(b.fcmp_ordered(">", low, number(EXP_HIGHEST)), number(EXP_HIGHEST), low)
-    n = lanes.call("llvm.rint", "f32", b.fmul(clipped, number(LOG2_E)))
-    r = _fma(lanes, n, number(-LN2_HIGH), clipped)
-    r = _fma(lanes, n, number(-LN2_LOW), r)
+    n, r = _reduced(lanes, clipped)
     near = _fma(lanes, _polynomial(lanes, EXP, r), b.fmul(r, r), b.fadd(r, number(1.0)))
-    # In two steps, since 2**n alone may be no number; a NaN has no n, and stays what it is.
-    whole = b.select(b.fcmp_unordered("uno", x, x), number(0.0), n)
-    power = b.fptosi(whole, lanes.of(I32))
+    # In two steps, since 2**n alone may be no number.
+    power = b.sub(n, lanes.bits(number(NO_FRACTIONS)))
     half = b.ashr(power, lanes.constant(I32, 1))
     scaled = b.fmul(near, _power_of_two(lanes, half))
     return b.fmul(scaled, _power_of_two(lanes, b.sub(power, half)))
+
+
+def _reduced(lanes: Lanes, x: Value) -> tuple[Value, Value]:
+    """x as `n ln 2 + r`: n in the lowest bits of a whole number, which begins at that of
+    NO_FRACTIONS. Of NaN r is NaN, and n anything."""
+    b, number = lanes.b, _numbers(lanes)
+    # A number so large has no bits left for fractions: adding it rounds.
+    shifted = _fma(lanes, x, number(LOG2_E), number(NO_FRACTIONS))
+    n = b.fsub(shifted, number(NO_FRACTIONS))
+    r = _fma(lanes, n, number(-LN2_HIGH), x)
+    return lanes.bits(shifted), _fma(lanes, n, number(-LN2_LOW), r)
 
 
 def log(lanes: Lanes, x: Value) -> Value:
@@ -78,14 +85,17 @@ def log1p(lanes: Lanes, x: Value) -> Value:
 
 
 def tanh(lanes: Lanes, x: Value) -> Value:
-    """Near 0 an odd polynomial; elsewhere `1 - 2 / (exp(2 |x|) + 1)` with the sign of x."""
+    """`e / (e + 2)` with the sign of x, where e is `exp(2 |x|) - 1`, which is exact near 0."""
     b, number = lanes.b, _numbers(lanes)
     size = lanes.call("llvm.fabs", "f32", x)
-    square = b.fmul(x, x)
-    near = _fma(lanes, b.fmul(_polynomial(lanes, TANH, square), square), x, x)
-    grown = b.fadd(exp(lanes, b.fadd(size, size)), number(1.0))
-    far = b.fsub(number(1.0), b.fdiv(number(2.0), grown))
-    found = b.select(b.fcmp_ordered("<", size, number(TANH_NEAR)), near, far)
+    twice = b.fadd(size, size)
+    clipped = b.select(
+        b.fcmp_ordered(">", twice, number(TANH_HIGHEST)), number(TANH_HIGHEST), twice)
+    n, r = _reduced(lanes, clipped)
+    near = _fma(lanes, _polynomial(lanes, EXP, r), b.fmul(r, r), r)
+    power = _power_of_two(lanes, n)
+    e = _fma(lanes, power, near, b.fsub(power, number(1.0)))
+    found = b.fdiv(e, b.fadd(e, number(2.0)))
     return lanes.call("llvm.copysign", "f32", found, x)  # of -0 too
 
 
@@ -107,6 +117,6 @@ def _polynomial(lanes: Lanes, coefficients: Sequence[float], x: Value) -> Value:
 
 
 def _power_of_two(lanes: Lanes, n: Value) -> Value:
-    """For whole numbers between -126 and 127."""
+    """For whole numbers between -126 and 127; higher bits than those of n do not matter."""
     biased = lanes.b.add(n, lanes.constant(I32, 127))
     return lanes.floats(lanes.b.shl(biased, lanes.constant(I32, 23)))
