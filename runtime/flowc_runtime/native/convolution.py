@@ -11,6 +11,7 @@ each pixel of the result's gradient is spread over the pixels that its window sa
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from math import prod
 from llvmlite import ir
 
 from flowc_runtime.native.lanes import I64, Value, loop
-from flowc_runtime.native.parts import Part, channel_blocks
-from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles, even
-from flowc_runtime.native.turning import turn
-from flowc_runtime.native.unit import Unit, Writer
+from flowc_runtime.native.moves import move_of, unreal
+from flowc_runtime.native.moving import ClearTask, MoveTask
+from flowc_runtime.native.parts import Part
+from flowc_runtime.native.products import PRODUCTS_A_NANOSECOND
+from flowc_runtime.native.ranges import Range, whole
+from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles
+from flowc_runtime.native.unit import Task, Unit, Writer
 from flowc_runtime.ops.conv_columns import Convolution, convolution_of
 from flowc_runtime.ops.window import Axis
 from flowc_runtime.plan import Buffer, Instruction
@@ -103,30 +107,72 @@ class ConvTask(Writer):
     plane: Plane
 
     @property
-    def spilled_bytes(self) -> tuple[int, ...]:
-        """An image with its padding, and the kernel as the gradient of the image wants it."""
-        plane = self.plane
-        if self.op == "conv_input_grad":
-            plane = turned(plane) or plane
-        padded = plane.padded_image if plane.padded else 0
-        weights = plane.weights if self.op == "conv_input_grad" else 0
-        return (FLOAT_BYTES * padded, FLOAT_BYTES * weights)
+    def back(self) -> Plane | None:
+        """The gradient of an image, where it is a convolution itself."""
+        return turned(self.plane) if self.op == "conv_input_grad" else None
 
-    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
-        """Of two operands, the result, and what is spilled."""
-        lanes = unit.lanes
-        tiles = Tiles(b, lanes)
-        first, second, result, padded, weights = (tiles.place(k) for k in range(5))
-        if self.op == "conv":
-            _Forward(b, self.plane, lanes).run(first, second, result, padded)
-        elif self.op == "conv_weight_grad":
-            _WeightGradient(b, self.plane, lanes).run(first, second, result, padded)
-        elif (back := turned(self.plane)) is not None:
-            _transpose_taps(tiles, self.plane, second, weights, opposite=True)
-            _Forward(b, back, lanes).run(first, weights, result, padded)
-        else:
-            _transpose_taps(tiles, self.plane, second, weights, opposite=False)
-            _Spread(b, self.plane, lanes).run(first, weights, result, padded)
+    @property
+    def walked(self) -> Plane:
+        """The convolution that is computed, or whose windows are gone through."""
+        return self.back or self.plane
+
+    @property
+    def before(self) -> Task | None:
+        plane = self.plane
+        if self.op == "conv_weight_grad":
+            return ClearTask(2, FLOAT_BYTES * plane.weights)
+        if self.op == "conv_input_grad":
+            return _turned_kernel(plane, opposite=self.back is not None)
+        return None
+
+    @property
+    def shared_bytes(self) -> tuple[int, ...]:
+        """The kernel as the gradient of the image wants it."""
+        return (FLOAT_BYTES * self.plane.weights,) if self.op == "conv_input_grad" else ()
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]:
+        """An image with its padding."""
+        plane = self.walked
+        return (FLOAT_BYTES * plane.padded_image,) if plane.padded else ()
+
+    @property
+    def walk(self) -> type[_Walk]:
+        if self.op == "conv_weight_grad":
+            return _WeightGradient
+        return _Forward if self.op == "conv" or self.back is not None else _Spread
+
+    @property
+    def pieces(self) -> int:
+        return self.walk.pieces_of(self.walked)
+
+    @property
+    def whole_shares(self) -> bool:
+        """For a gradient of weights all images are framed in each call."""
+        return self.op == "conv_weight_grad" and self.plane.padded
+
+    @property
+    def nanoseconds(self) -> float:
+        plane = self.plane
+        return plane.images * plane.result * plane.weights / plane.filters / PRODUCTS_A_NANOSECOND
+
+    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
+        """Of two operands, the result, what is shared, and what is spilled."""
+        walk = self.walk(b, self.walked, unit.lanes)
+        first, second, result = (walk.place(k) for k in range(3))
+        shared = len(self.shared_bytes)
+        weights = walk.place(3) if shared else second
+        padded = walk.place(3 + shared) if self.walked.padded else result
+        walk.run(pieces, first, weights, result, padded)
+
+
+def _turned_kernel(plane: Plane, opposite: bool) -> MoveTask:
+    """What is shared: at [i, j, f, c] the weight [i, j, c, f], or that of the opposite tap."""
+    window = plane.rows.window, plane.columns.window
+    weights = unreal((*window, plane.channels, plane.filters)).transpose(0, 1, 3, 2)
+    stored = weights[::-1, ::-1] if opposite else weights
+    move = move_of(stored, unreal(weights.shape), "f32")
+    return MoveTask(tuple((1, part) for part in move.parts()), 3, 0)
 
 
 def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ConvTask | None:
@@ -148,30 +194,42 @@ def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ConvTask |
 # --- images ---------------------------------------------------------------------------------------
 
 
-class _Walk(Tiles):
-    """What the kernels share: places in an image that may have to be padded first."""
+class _Walk(Tiles, ABC):
+    """What the kernels have in common: places in an image that may have to be padded first."""
 
     def __init__(self, b: ir.IRBuilder, plane: Plane, lanes: int):
         super().__init__(b, lanes)
         self.plane = plane
         self.row = plane.columns.padded * plane.channels  # numbers of a row of pixels
 
-    def image(self, images: Value, number: Value, padded: Value) -> Value:
-        """Where an image begins, with its padding around it."""
+    @staticmethod
+    @abstractmethod
+    def pieces_of(plane: Plane) -> int: ...
+
+    @abstractmethod
+    def run(
+        self, pieces: Range, first: Value, second: Value, result: Value, padded: Value
+    ) -> None: ...
+
+    def image(self, images: Value, number: Value, padded: Value, seen: Range) -> Value:
+        """Where an image begins, with its padding around it; of its rows those that are seen."""
         source = self.at(images, (number, self.plane.image))
         if not self.plane.padded:
             return source
-        with self.inside(source, padded) as (plain, framed, width):
+        with self.inside(source, padded, seen) as (plain, framed, width):
             self.copy(plain, framed, width)  # the padding stays 0: nothing writes there
         return padded
 
     @contextmanager
-    def inside(self, image: Value, padded: Value) -> Iterator[tuple[Value, Value, int]]:
-        """Each row of an image, where it lies within the padded one, and how many numbers it is."""
+    def inside(
+        self, image: Value, padded: Value, some: Range
+    ) -> Iterator[tuple[Value, Value, int]]:
+        """Some rows of an image, where each lies within the padded one, and how many numbers it
+        is."""
         rows, columns = self.plane.rows, self.plane.columns
         width = columns.size * self.plane.channels
         start = (rows.before * columns.padded + columns.before) * self.plane.channels
-        with loop(self.b, 0, rows.size) as row:
+        with some.each() as row:
             framed = self.at(self.near(padded, start), (row, self.row))
             yield self.at(image, (row, width)), framed, width
 
@@ -180,33 +238,50 @@ class _Walk(Tiles):
 
 
 class _Forward(_Walk):
-    """y[n, p, q, f] = sum over i, j, c of x[n, p*sh + i*dh, q*sw + j*dw, c] * w[i, j, c, f]."""
+    """y[n, p, q, f] = sum over i, j, c of x[n, p*sh + i*dh, q*sw + j*dw, c] * w[i, j, c, f].
 
-    def run(self, x: Value, w: Value, y: Value, padded: Value) -> None:
+    A piece is a row of a result; or a pixel, where there is one row.
+    """
+
+    @staticmethod
+    def pieces_of(plane: Plane) -> int:
+        return plane.images * (plane.rows.steps if plane.rows.steps > 1 else plane.columns.steps)
+
+    def run(
+        self, pieces: Range, first: Value, second: Value, result: Value, padded: Value
+    ) -> None:
         plane = self.plane
-        with loop(self.b, 0, plane.images) as number:
-            image = self.image(x, number, padded)
-            result = self.at(y, (number, plane.result))
-            for block in channel_blocks(plane.filters, self.lanes):
-                with loop(self.b, 0, block.count) as at:
-                    filters = [(I64(1), block.start), (at, block.width)]
-                    weights, out = self.at(w, *filters), self.at(result, *filters)
-                    with loop(self.b, 0, plane.rows.steps) as row:
-                        self._row(image, weights, out, row, block.parts)
+        height, width = plane.rows.steps, plane.columns.steps
+        with pieces.rows(height if height > 1 else width) as (number, some):
+            rows, pixels = (some, whole(self.b, width)) if height > 1 else (
+                whole(self.b, 1), some)
+            image = self.image(first, number, padded, self._seen(rows))
+            results = self.at(result, (number, plane.result))
+            for filter, parts in self.blocks(whole(self.b, plane.filters), plane.filters):
+                weights, out = self.at(second, (filter, 1)), self.at(results, (filter, 1))
+                with rows.each() as row:
+                    self._row(image, weights, out, row, pixels, parts)
+
+    def _seen(self, rows: Range) -> Range:
+        """The rows of an image that rows of the result see."""
+        axis = self.plane.rows
+        last = self.b.sub(rows.last, I64(1))
+        first = self.b.mul(rows.first, I64(axis.stride))
+        stop = self.b.add(self.b.mul(last, I64(axis.stride)), I64(axis.extent))
+        return Range(self.b, first, stop).part(axis.before, axis.size)
 
     def _row(
-        self, image: Value, weights: Value, result: Value, row: Value, parts: Sequence[Part]
+        self, image: Value, weights: Value, result: Value, row: Value, pixels: Range,
+        parts: Sequence[Part],
     ) -> None:
         plane, columns = self.plane, self.plane.columns
         step = columns.stride * plane.channels
         seen = self.at(image, (row, plane.rows.stride * self.row))
         out = self.at(result, (row, columns.steps * plane.filters))
-        for start, count, length in even(columns.steps, self.most(parts)):
-            with loop(self.b, 0, count) as tile:
-                first = [(I64(1), start), (tile, length)]
-                self._tile(
-                    self.at(seen, *((k, s * step) for k, s in first)), weights,
-                    self.at(out, *((k, s * plane.filters) for k, s in first)), parts, length)
+        for first, length in self.evenly(pixels, columns.steps, self.most(parts)):
+            self._tile(
+                self.at(seen, (first, step)), weights, self.at(out, (first, plane.filters)),
+                parts, length)
 
     def _tile(
         self, seen: Value, weights: Value, out: Value, parts: Sequence[Part], pixels: int
@@ -250,20 +325,25 @@ class _Spread(_Walk):
     Tap by tap; a tile is some pixels of a row times some vectors of channels.
     """
 
-    def run(self, g: Value, w: Value, x: Value, padded: Value) -> None:
+    @staticmethod
+    def pieces_of(plane: Plane) -> int:
+        return plane.images
+
+    def run(
+        self, pieces: Range, first: Value, second: Value, result: Value, padded: Value
+    ) -> None:
         plane = self.plane
-        with loop(self.b, 0, plane.images) as number:
-            image = self.at(x, (number, plane.image))
+        with pieces.each() as number:
+            image = self.at(result, (number, plane.image))
             target = padded if plane.padded else image
             self.clear(target, plane.padded_image)
-            gradient = self.at(g, (number, plane.result))
-            for block in channel_blocks(plane.channels, self.lanes):
-                with loop(self.b, 0, block.count) as at:
-                    channels = [(I64(1), block.start), (at, block.width)]
-                    self._taps(
-                        gradient, self.at(w, *channels), self.at(target, *channels), block.parts)
+            gradient = self.at(first, (number, plane.result))
+            for channel, parts in self.blocks(whole(self.b, plane.channels), plane.channels):
+                self._taps(
+                    gradient, self.at(second, (channel, 1)), self.at(target, (channel, 1)), parts)
             if plane.padded:
-                with self.inside(image, padded) as (plain, framed, width):
+                rows = whole(self.b, plane.rows.size)
+                with self.inside(image, padded, rows) as (plain, framed, width):
                     self.copy(framed, plain, width)
 
     def _taps(self, gradient: Value, w: Value, image: Value, parts: Sequence[Part]) -> None:
@@ -284,12 +364,10 @@ class _Spread(_Walk):
     def _row(self, gradient: Value, weights: Value, seen: Value, parts: Sequence[Part]) -> None:
         columns, filters = self.plane.columns, self.plane.filters
         step = columns.stride * self.plane.channels
-        for start, count, length in even(columns.steps, self.most(parts)):
-            with loop(self.b, 0, count) as tile:
-                first = [(I64(1), start), (tile, length)]
-                pixels = self.at(gradient, *((k, s * filters) for k, s in first))
-                out = self.at(seen, *((k, s * step) for k, s in first))
-                self.tile(out, step, parts, length, self._filters(pixels, weights, length), True)
+        every = whole(self.b, columns.steps)
+        for first, length in self.evenly(every, columns.steps, self.most(parts)):
+            pixels, out = self.at(gradient, (first, filters)), self.at(seen, (first, step))
+            self.tile(out, step, parts, length, self._filters(pixels, weights, length), True)
 
     def _filters(
         self, pixels: Value, weights: Value, count: int
@@ -301,17 +379,6 @@ class _Spread(_Walk):
             yield numbers, self.at(weights, (f, self.plane.channels))
 
 
-def _transpose_taps(t: Tiles, plane: Plane, w: Value, out: Value, opposite: bool) -> None:
-    """out[i, j, f, c] = w[i, j, c, f], or of the opposite tap."""
-    taps = plane.rows.window * plane.columns.window
-    channels, filters = plane.channels, plane.filters
-    each = channels * filters
-    with loop(t.b, 0, taps) as tap:
-        other = t.b.sub(I64(taps - 1), tap) if opposite else tap
-        source, target = t.at(w, (other, each)), t.at(out, (tap, each))
-        turn(t, source, target, channels, filters, filters, channels)
-
-
 # --- the gradient of the kernel ------------------------------------------------------------------
 
 
@@ -319,36 +386,40 @@ class _WeightGradient(_Walk):
     """w[i, j, c, f] = sum over n, p, q of x[n, p*sh + i*dh, q*sw + j*dw, c] * g[n, p, q, f].
 
     A tile is some elements of a row of the window times some vectors of filters; image by image
-    its sums are added to what the result holds.
+    its sums are added to what the result holds. A piece is an element of the window.
     """
 
-    def run(self, x: Value, g: Value, w: Value, padded: Value) -> None:
+    @staticmethod
+    def pieces_of(plane: Plane) -> int:
+        return plane.weights // plane.filters
+
+    def run(
+        self, pieces: Range, first: Value, second: Value, result: Value, padded: Value
+    ) -> None:
         plane = self.plane
-        self.clear(w, plane.weights)
         with loop(self.b, 0, plane.images) as number:
-            image = self.image(x, number, padded)
-            gradient = self.at(g, (number, plane.result))
-            for block in channel_blocks(plane.filters, self.lanes):
-                with loop(self.b, 0, block.count) as at:
-                    filters = [(I64(1), block.start), (at, block.width)]
-                    self._elements(
-                        image, self.at(gradient, *filters), self.at(w, *filters), block.parts)
+            image = self.image(first, number, padded, whole(self.b, plane.rows.size))
+            gradient = self.at(second, (number, plane.result))
+            for filter, parts in self.blocks(whole(self.b, plane.filters), plane.filters):
+                self._elements(
+                    pieces, image, self.at(gradient, (filter, 1)), self.at(result, (filter, 1)),
+                    parts)
 
     def _elements(
-        self, image: Value, gradient: Value, w: Value, parts: Sequence[Part]
+        self, pieces: Range, image: Value, gradient: Value, w: Value, parts: Sequence[Part]
     ) -> None:
         plane = self.plane
         run, gap = runs(plane)
         count = plane.columns.window * plane.channels // run
-        with loop(self.b, 0, plane.rows.window) as i, loop(self.b, 0, count) as j:
+        most = self.most(parts)
+        with pieces.rows(run) as (number, some):
+            i, j = (f(number, I64(count)) for f in (self.b.udiv, self.b.urem))
             seen = self.at(image, (i, plane.rows.dilation * self.row), (j, gap))
-            out = self.at(w, (i, count * run * plane.filters), (j, run * plane.filters))
-            for start, tiles, length in even(run, self.most(parts)):
-                with loop(self.b, 0, tiles) as tile:
-                    first = [(I64(1), start), (tile, length)]
-                    self._tile(
-                        self.at(seen, *first), gradient,
-                        self.at(out, *((k, s * plane.filters) for k, s in first)), parts, length)
+            out = self.at(w, (number, run * plane.filters))
+            for first, length in self.evenly(some, run, most):
+                self._tile(
+                    self.at(seen, (first, 1)), gradient, self.at(out, (first, plane.filters)),
+                    parts, length)
 
     def _tile(
         self, seen: Value, gradient: Value, out: Value, parts: Sequence[Part], elements: int
