@@ -22,6 +22,7 @@ from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.plan import Buffer, Instruction, Program
+from flowc_runtime.threads import blas, limit_threads
 
 Codes = Mapping[int, tuple[Code, ...]]  # by the identity of an instruction, in order
 
@@ -29,21 +30,26 @@ _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class NativeDevice:
-    """Instructions run as machine code where they have some, the others as NumPy does them.
-
-    `threads` is how many share what is long enough; results do not depend on it.
-    """
+    """Instructions run as machine code where they have some, the others as NumPy does them."""
 
     name = "native"
 
-    def __init__(self, threads: int = 1) -> None:
-        self._threads = threads if os.name == "posix" else 1  # they wait as POSIX has it
+    def __init__(self) -> None:
+        self._threads: int | None = None  # as many as NumPy's BLAS has
         self._known: dict[int, tuple[Program, Codes]] = {}  # a program may be bound several times
+
+    def use_threads(self, count: int) -> None:
+        """Those of machine code; BLAS has one, since its sums depend on how many it has."""
+        limit_threads(1)
+        self._threads = count
 
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
         if id(program) not in self._known:
             self._known[id(program)] = program, _machine_code(program)
-        return NativeProgram(program, memory, self._known[id(program)][1], self._threads)
+        threads = self._threads or blas().threads or 1
+        if os.name != "posix":
+            threads = 1  # they wait as POSIX has it
+        return NativeProgram(program, memory, self._known[id(program)][1], threads)
 
     def runs_on(self, program: Program) -> tuple[str, ...]:
         return tuple(

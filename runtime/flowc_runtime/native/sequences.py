@@ -19,7 +19,7 @@ from flowc_runtime.native.lanes import I64, Value, loop, place_of
 from flowc_runtime.native.sharing import SharedStep, Sharing
 from flowc_runtime.native.unit import PLACES, STEP, Unit, pointer_to
 
-WORDS = (pointer_to(STEP), PLACES, I64, I64, I64)  # of a step
+WORDS = (pointer_to(STEP), PLACES, I64, I64, I64, I64)  # of a step
 RUN = "run"
 
 Table = ctypes.Array[ctypes.c_int64]
@@ -31,14 +31,15 @@ _RUN = ir.FunctionType(ir.VoidType(), [PLACES])
 class Step:
     """A function of machine code and what it is given: the address of a thread's places, and how
     many bytes further those of the next thread are. Threads that share the step take `grain`
-    pieces at a time; with 0 one thread does all. `shared` says whether anything within is shared;
-    `kept` is what only addresses refer to."""
+    pieces at a time; with 0 one thread does all. It `wakes` those that sleep where it is long.
+    `shared` says whether anything within is shared; `kept` is what only addresses refer to."""
 
     function: int
     places: int
     stride: int
     pieces: int
     grain: int
+    wakes: bool
     shared: bool
     kept: object
 
@@ -46,7 +47,8 @@ class Step:
 def table_of(steps: Sequence[Step], pool: int) -> Table:
     words = [len(steps), pool]
     for step in steps:
-        words += [step.function, step.places, step.stride, step.pieces, step.grain]
+        words += [
+            step.function, step.places, step.stride, step.pieces, step.grain, step.wakes]
     return (ctypes.c_int64 * len(words))(*words)
 
 

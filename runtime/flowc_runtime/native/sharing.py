@@ -42,13 +42,15 @@ def pool_bytes(threads: int) -> int:
 @dataclass(frozen=True, slots=True)
 class SharedStep:
     """A function, the places of the first thread, how many bytes further those of the next one
-    are, how many pieces there are, and how many are taken at a time."""
+    are, how many pieces there are, how many are taken at a time, and whether to wake who sleeps.
+    """
 
     function: Value
     places: Value
     stride: Value
     pieces: Value
     grain: Value
+    wakes: Value
 
     def call(self, b: ir.IRBuilder) -> None:
         """Has one thread do all of it."""
@@ -71,7 +73,8 @@ class Sharing:
                 number = b.add(self._load(NUMBER), I64(1))
                 self._store(NUMBER, number)
                 self._show(OPEN, number)
-                with b.if_then(b.icmp_signed(">", self._seen(SLEEPERS), I64(0))):
+                sleepers = b.mul(step.wakes, self._seen(SLEEPERS))
+                with b.if_then(b.icmp_signed(">", sleepers, I64(0))):
                     self._wake()
                 self._take(I64(0))
                 self._show(OPEN, I64(0))
