@@ -32,6 +32,13 @@ def execute(
 ) -> dict[str, np.ndarray]:
     """The outputs by name, and the new value of each updated variable as `PATH <-`."""
     session = Session(plan_of(graph, "step"), threads=None, device=device)
+    return outputs_of(session, graph, inputs, variables)
+
+
+def outputs_of(
+    session: Session, graph: Graph, inputs: Arrays, variables: Arrays
+) -> dict[str, np.ndarray]:
+    """As `execute`, of a session of the graph's plan."""
     for name, view in session.inputs("step").items():
         view[...] = inputs[name]
     for path, held in session.variables.items():

@@ -45,10 +45,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.blocking": (*TARGET, "flowc_runtime.plan", "flowc_runtime.expression"),
     "flowc_runtime.numpy_device": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
-        "flowc_runtime.device", "flowc_runtime.blocking"),
+        "flowc_runtime.device", "flowc_runtime.blocking", "flowc_runtime.threads"),
     "flowc_runtime.native": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
-        "flowc_runtime.blocking", "flowc_runtime.numpy_device"),
+        "flowc_runtime.blocking", "flowc_runtime.numpy_device", "flowc_runtime.threads"),
     "flowc_runtime.backend": (
         "flowc_runtime.device", "flowc_runtime.numpy_device", "flowc_runtime.native"),
     "flowc_runtime.blame": (
@@ -56,7 +56,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "flowc_runtime.expression", "flowc_runtime.numpy_device"),
     "flowc_runtime.executor": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.memory", "flowc_runtime.device",
-        "flowc_runtime.numpy_device", "flowc_runtime.blame", "flowc_runtime.threads"),
+        "flowc_runtime.numpy_device", "flowc_runtime.blame"),
     "flowc_runtime.checkpoint": (*TARGET, "flowc_runtime.plan", "flowc_runtime.threads"),
     "flowc_runtime.runfolder": ("flowc_runtime.checkpoint",),
     "flowc_runtime.training": (

@@ -146,13 +146,11 @@ def _be_neighbour(
 ) -> None:
     from flowc.planning.measure import keep_busy, keep_model_busy
     from flowc.planning.neighbours import be_neighbour
-    from flowc_runtime.threads import limit_threads
 
-    limit_threads(threads)
     if compiled is None:
-        be_neighbour(lambda: keep_busy(backend))
+        be_neighbour(lambda: keep_busy(backend, threads))
     else:
-        be_neighbour(keep_model_busy(compiled, allow, backend))
+        be_neighbour(keep_model_busy(compiled, allow, backend, threads))
 
 
 # --- where it is kept -------------------------------------------------------------------------
@@ -168,9 +166,9 @@ def calibration_folder() -> Path:
 
 def calibration_file(host: str | None = None, backend: str = "numpy") -> Path:
     """That of a host, this one where none is named."""
-    from flowc_runtime.calibrate.host import host_facts
+    from flowc_runtime.calibrate.host import host_name
 
-    return calibration_folder() / file_name(str(host or host_facts()["name"]), backend)
+    return calibration_folder() / file_name(str(host or host_name()), backend)
 
 
 def file_name(host: str, backend: str) -> str:

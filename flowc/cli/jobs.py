@@ -14,7 +14,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 threads_option = click.option(
     "--threads", type=click.IntRange(1, 1024), default=1, show_default=True,
-    help="Threads of NumPy's BLAS; results depend on their number in the last bits.",
+    help="Threads that compute. With NumPy they are those of its BLAS, and results depend on their "
+    "number in the last bits; with machine code results do not.",
 )  # fmt: skip
 backend_option = click.option(
     "--backend", type=click.Choice(BACKENDS), default="numpy", show_default=True,

@@ -32,7 +32,6 @@ from flowc_runtime.device import Device
 from flowc_runtime.executor import Session
 from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Plan
-from flowc_runtime.threads import limit_threads
 
 STEP_PROGRAMS = ("train", GRADIENT, UPDATE)
 LONG_SECONDS = 20e-6  # from here on a case says what a busy neighbour costs, and not its clock
@@ -50,22 +49,22 @@ def measure_host(threads: int, crowd: Crowd | None, backend: str = "numpy") -> C
 
     What it costs tasks to meet is not among it: see `meeting.py`. Raises BackendError.
     """
-    limit_threads(threads)
-    device, measured = device_of(backend), list(cases())
+    device, measured = device_of(backend, threads), list(cases())
     taken = [seconds_of(case, device) for case in measured]
     entering = entering_seconds()
     factor = _crowding(measured, taken, crowd, device) if crowd else 1.0
     reading = reading_seconds()
     return Calibration(
-        _this_host(backend), _fitted(measured, [max(0.0, s - entering) for s in taken], entering),
+        _this_host(backend, threads),
+        _fitted(measured, [max(0.0, s - entering) for s in taken], entering),
         mixing(measured, taken, device), factor, loop_seconds(), ENTRIES * entering,
         fit([Work("read", bytes=size) for size, _ in reading], [s for _, s in reading]),
         default_calibration().meeting,
     )  # fmt: skip
 
 
-def _this_host(backend: str) -> HostFacts:
-    return HostFacts(**host_facts(), backend=backend)  # type: ignore[arg-type]
+def _this_host(backend: str, threads: int) -> HostFacts:
+    return HostFacts(**host_facts(threads), backend=backend)  # type: ignore[arg-type]
 
 
 def _fitted(
@@ -89,9 +88,9 @@ def _crowding(
         return max(1.0, statistics.median(seconds_of(case, device) / s for case, s in long))
 
 
-def keep_busy(backend: str = "numpy") -> None:
+def keep_busy(backend: str, threads: int) -> None:
     """What a neighbour does meanwhile: the same."""
-    device = device_of(backend)
+    device = device_of(backend, threads)
     for case in cases():
         seconds_of(case, device)
 
@@ -114,10 +113,9 @@ def measure_model(
     calibration: Calibration, crowd: Crowd | None, backend: str = "numpy",
 ) -> Calibration:
     """The calibration with the instructions of a model's step, and of its parts; BackendError."""
-    limit_threads(threads)
     instructions: dict[str, list[Seconds]] = defaultdict(list)
     readings: dict[str, Seconds] = {}
-    subjects = list(subjects_of(compiled, allow, device_of(backend)))
+    subjects = list(subjects_of(compiled, allow, device_of(backend, threads)))
     each = seconds / max(1, len(subjects)) / (2 if crowd else 1)
     alone = [time_program(s.session, s.program, s.fill, each) for s in subjects]
     crowded = alone
@@ -132,14 +130,14 @@ def measure_model(
             name = reading_signature(subject.session.plan.model, program)
             readings[name] = Seconds(one.filling, max(one.filling, other.filling))
     means = {name: _mean(found) for name, found in instructions.items()}
-    return replace(calibration, host=_this_host(backend)).with_model(means, readings)
+    return replace(calibration, host=_this_host(backend, threads)).with_model(means, readings)
 
 
 def keep_model_busy(
-    compiled: Compiled, allow: tuple[Path, ...], backend: str = "numpy"
+    compiled: Compiled, allow: tuple[Path, ...], backend: str, threads: int
 ) -> Callable[[], None]:
     """What a neighbour does meanwhile: the same."""
-    subjects = list(subjects_of(compiled, allow, device_of(backend)))
+    subjects = list(subjects_of(compiled, allow, device_of(backend, threads)))
 
     def work() -> None:
         for subject in subjects:

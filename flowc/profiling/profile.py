@@ -74,7 +74,7 @@ def profile(
     limit_threads(threads)
     roof = measure_roof(ROOF_SECONDS)
     wanted = (program,) if program else None
-    subjects = list(subjects_of(compiled, allow, device_of(backend), wanted))
+    subjects = list(subjects_of(compiled, allow, device_of(backend, threads), wanted))
     each = seconds / max(1, len(subjects))
     settings = compiled.checked.settings
     assert settings is not None

@@ -23,8 +23,15 @@ class BackendError(Exception):
         self.code, self.message, self.help = code, message, help
 
 
-def device_of(backend: str) -> Device:
-    """Raises BackendError."""
+def device_of(backend: str, threads: int | None = None) -> Device:
+    """With so many threads; None leaves that alone. Raises BackendError."""
+    device = _device(backend)
+    if threads is not None:
+        device.use_threads(threads)
+    return device
+
+
+def _device(backend: str) -> Device:
     if backend == "numpy":
         return NumpyDevice()
     if backend not in BACKENDS:

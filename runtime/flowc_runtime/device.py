@@ -76,6 +76,10 @@ class Device(Protocol):
     @property
     def name(self) -> str: ...
 
+    def use_threads(self, count: int) -> None:
+        """How many may compute with what is bound from now on, and with NumPy at any time."""
+        ...
+
     def bind(self, program: Program, memory: HostMemory) -> Run:
         """Prepares all calls once, so that a run allocates nothing large."""
         ...

@@ -14,7 +14,6 @@ from flowc_runtime.memory import HostMemory
 from flowc_runtime.numpy_device import NumpyDevice
 from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Buffer, Plan, Program
-from flowc_runtime.threads import limit_threads
 
 __all__ = ["Bound", "ExecutionError", "NonFinite", "Session"]
 
@@ -24,15 +23,15 @@ GUARD = "loss"  # the output that must be finite before a run changes a variable
 class Session:
     """One plan on one device: its memory, and its programs bound at their first run.
 
-    `threads` is how many threads NumPy's BLAS may use in this process; None leaves that alone.
+    `threads` is how many threads the device may use in this process; None leaves that alone.
     `variables` are the variables by path: views, so writing into one (`[...] = `) sets it.
     """
 
     def __init__(self, plan: Plan, threads: int | None = 1, device: Device | None = None):
-        if threads is not None:
-            limit_threads(threads)
         self.plan = plan
         self.device: Device = device or NumpyDevice()
+        if threads is not None:
+            self.device.use_threads(threads)
         self._memory = HostMemory(plan)
         self._lanes = [self._memory]
         self._bound: dict[tuple[str, int], Bound] = {}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import execute, fused
+from native_runs import Way, by_numpy, natively, share_all
+from programs import fused
 from test_fused import kernels, made_up
 
 from flowc.graph.builder import Builder
@@ -18,7 +19,7 @@ from flowc_runtime.types import TensorType
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import NativeDevice, build
+from flowc_runtime.native import build
 
 SIZES = (1, 2, 3, 5, 16, 17, 70)  # shorter than a vector, ragged, longer than several
 SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3.4e38, -3.4e38, 1e-8)
@@ -28,6 +29,7 @@ SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3.4e38,
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test alone."""
     monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    share_all(monkeypatch)
     return tmp_path / "kernels"
 
 
@@ -35,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @given(graph=kernels(SIZES), seed=st.integers(0, 9))
 def check_random_kernel(graph: Graph, seed: int) -> None:
     inputs = made_up(graph, seed)
-    found, wanted = execute(graph, inputs, {}, NativeDevice()), execute(graph, inputs, {})
+    found, wanted = natively(graph, inputs), by_numpy(graph, inputs)
     for name, value in wanted.items():
         np.testing.assert_allclose(found[name], value, rtol=2e-5, atol=1e-6, err_msg=name)
 
@@ -44,14 +46,14 @@ def test_any_kernel_is_what_numpy_computes() -> None:
     check_random_kernel()
 
 
-def values(lines: tuple[str, ...], *operands: np.ndarray, device: NativeDevice | None) -> list:
+def values(lines: tuple[str, ...], *operands: np.ndarray, run: Way) -> list:
     b = Builder()
     dtypes = {"float32": "f32", "float64": "f64", "bool": "bool", "int32": "i32", "uint8": "u8"}
     types = [TensorType(dtypes[str(a.dtype)], a.shape) for a in operands]
     given = [b.input(f"x{k}", t) for k, t in enumerate(types)]
     results = fused(b, lines, *given, shape=np.broadcast_shapes(*(a.shape for a in operands)))
     graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate(results)])
-    found = execute(graph, {f"x{k}": a for k, a in enumerate(operands)}, {}, device)
+    found = run(graph, {f"x{k}": a for k, a in enumerate(operands)})
     return [found[f"y{k}"] for k in range(len(results))]
 
 
@@ -71,7 +73,7 @@ def test_functions_are_within_units_of_the_last_place(
     rng = np.random.default_rng(1)
     near, far = rng.uniform(max(low, -1.5), min(high, 1.5), 50_000), rng.uniform(low, high, 50_000)
     x = np.concatenate([near, far]).astype(np.float32)
-    (found,) = values((f"o0 = {op}(i0)",), x, device=NativeDevice())
+    (found,) = values((f"o0 = {op}(i0)",), x, run=natively)
     wanted = exact(x.astype(np.float64)).astype(np.float32)
     assert units_apart(found, wanted).max() <= 4
 
@@ -80,7 +82,7 @@ def test_powers_are_within_units_of_the_last_place() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.uniform(0.01, 20, 10_000), rng.uniform(-8, 8, 10_000)
     x, y = x.astype(np.float32), y.astype(np.float32)
-    (found,) = values(("o0 = pow(i0, i1)",), x, y, device=NativeDevice())
+    (found,) = values(("o0 = pow(i0, i1)",), x, y, run=natively)
     assert units_apart(found, np.power(x.astype(float), y).astype(np.float32)).max() <= 4
 
 
@@ -89,8 +91,8 @@ def test_powers_are_within_units_of_the_last_place() -> None:
 @pytest.mark.parametrize("count", [1, len(SPECIAL), 100])
 def test_special_numbers_give_what_ieee_says(op: str, count: int) -> None:
     x = np.resize(np.array(SPECIAL, np.float32), count)
-    (found,) = values((f"o0 = {op}(i0)",), x, device=NativeDevice())
-    (wanted,) = values((f"o0 = {op}(i0)",), x, device=None)
+    (found,) = values((f"o0 = {op}(i0)",), x, run=natively)
+    (wanted,) = values((f"o0 = {op}(i0)",), x, run=by_numpy)
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
@@ -98,7 +100,7 @@ def test_special_numbers_give_what_ieee_says(op: str, count: int) -> None:
 @pytest.mark.parametrize("count", [1, 40])
 def test_odd_functions_keep_the_sign_of_zero(op: str, count: int) -> None:
     (found,) = values(
-        (f"o0 = {op}(i0)",), np.full(count, -0.0, np.float32), device=NativeDevice())
+        (f"o0 = {op}(i0)",), np.full(count, -0.0, np.float32), run=natively)
     assert (found == 0).all() and np.signbit(found).all()
 
 
@@ -106,7 +108,7 @@ def test_a_number_does_not_depend_on_where_it_stands() -> None:
     """In a vector or in the ragged end of a row: the same bits."""
     x = np.full((3, 37), 0.7371, np.float32)
     lines = ("t0 = exp(i0)", "t1 = tanh(t0)", "o0 = log(t1)")
-    (found,) = values(lines, x, device=NativeDevice())
+    (found,) = values(lines, x, run=natively)
     assert len(np.unique(found)) == 1
 
 
@@ -114,9 +116,9 @@ def test_a_row_is_reduced_alike_however_many_there_are() -> None:
     rows = np.random.default_rng(3).normal(size=(9, 1003)).astype(np.float32)
     lines = ("t0 = row_max(i0)", "t1 = sub(i0, t0)", "t2 = exp(t1)", "t3 = row_sum(t2)",
              "o0 = div(t2, t3)")  # fmt: skip
-    (all_rows,) = values(lines, rows, device=NativeDevice())
+    (all_rows,) = values(lines, rows, run=natively)
     for k, row in enumerate(rows):
-        (alone,) = values(lines, row[None], device=NativeDevice())
+        (alone,) = values(lines, row[None], run=natively)
         np.testing.assert_array_equal(alone[0], all_rows[k])
 
 
@@ -124,12 +126,12 @@ def test_other_dtypes() -> None:
     counts = np.arange(-40, 41, dtype=np.int32)
     lines = ("t0 = greater(i0, 3)", "t1 = where(t0, i0, 7)", "t2 = cast(t1, {dtype=f32})",
              "o0 = mul(t2, 0.1)", "o1 = logical_not(t0)")  # fmt: skip
-    found, wanted = (values(lines, counts, device=d) for d in (NativeDevice(), None))
+    found, wanted = (values(lines, counts, run=way) for way in (natively, by_numpy))
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(a, b)
     pixels = np.arange(256, dtype=np.uint8).reshape(2, 128)
     lines = ("t0 = cast(i0, {dtype=f32})", "o0 = div(t0, 255.0)")
-    found, wanted = (values(lines, pixels, device=d) for d in (NativeDevice(), None))
+    found, wanted = (values(lines, pixels, run=way) for way in (natively, by_numpy))
     np.testing.assert_array_equal(found[0], wanted[0])
 
 
@@ -138,22 +140,22 @@ def test_machine_code_is_kept_and_a_damaged_file_is_not_run(
 ) -> None:
     x = np.linspace(-1, 1, 41, dtype=np.float32)
     lines = ("o0 = tanh(i0)",)
-    (first,) = values(lines, x, device=NativeDevice())
+    (first,) = values(lines, x, run=natively)
     (kept,) = cache.iterdir()
     assert kept.stat().st_mode & 0o077 == 0 and cache.stat().st_mode & 0o022 == 0
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    (again,) = values(lines, x, device=NativeDevice())
+    (again,) = values(lines, x, run=natively)
     np.testing.assert_array_equal(again, first)
     assert kept.read_bytes() == whole
     kept.chmod(0o666)  # others could have written it
-    values(lines, x, device=NativeDevice())
+    values(lines, x, run=natively)
     assert kept.stat().st_mode & 0o077 == 0
 
 
 def test_without_a_cache_it_runs_too(cache: Path) -> None:
     cache.write_text("a file where the folder should be")
-    (found,) = values(("o0 = neg(i0)",), np.ones(3, np.float32), device=NativeDevice())
+    (found,) = values(("o0 = neg(i0)",), np.ones(3, np.float32), run=natively)
     np.testing.assert_array_equal(found, -np.ones(3))
 
 
@@ -167,6 +169,6 @@ def test_a_row_s_value_is_stored_wide_after_what_its_place_held_was_read() -> No
     results = b.append("fused", tuple(v.ref for v in operands), attrs, (narrow, wide))
     graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate(results)])
     inputs = {"x0": np.arange(10, dtype=np.float32).reshape(2, 5) / 8, "x1": np.ones((2, 1), "f")}
-    found, wanted = execute(graph, inputs, {}, NativeDevice()), execute(graph, inputs, {})
+    found, wanted = natively(graph, inputs), by_numpy(graph, inputs)
     for name, value in wanted.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import execute
+from native_runs import by_numpy, natively, share_all
 
 from flowc.graph.builder import Builder
 from flowc.graph.graph import Output
@@ -18,7 +18,7 @@ from flowc_runtime.types import TensorType, parse_type
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import NativeDevice, build
+from flowc_runtime.native import build
 from flowc_runtime.native.moves import Move, move_of, unreal
 
 SIZES = st.lists(st.sampled_from((1, 2, 3, 17, 33)), max_size=4)
@@ -28,6 +28,7 @@ DTYPES = st.sampled_from(("f32", "i32", "i64", "u8", "bool", "f64", "bf16"))
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    share_all(monkeypatch)
 
 
 def compared(op: str, arrays: list[np.ndarray], dtype: str, attrs: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def compared(op: str, arrays: list[np.ndarray], dtype: str, attrs: dict[str, Any
         b.input(n, TensorType(dtype, a.shape)) for n, a in zip(names, arrays, strict=True)]
     graph = b.finish([Output("y", b(op, *values, **attrs).ref)])
     inputs = dict(zip(names, arrays, strict=True))
-    found, wanted = (execute(graph, inputs, {}, device)["y"] for device in (NativeDevice(), None))
+    found, wanted = (run(graph, inputs)["y"] for run in (natively, by_numpy))
     np.testing.assert_array_equal(found, wanted)
 
 
@@ -100,7 +101,7 @@ def test_a_scan_moves_nothing_of_what_is_empty() -> None:
     kept = b("neg", zs)
     graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate((*results, kept))])
     inputs = {"xs": numbered([3, 0, 200], "f32"), "zs": numbered([3, 32], "f32")}
-    found, wanted = (execute(graph, inputs, {}, d) for d in (NativeDevice(), None))
+    found, wanted = natively(graph, inputs), by_numpy(graph, inputs)
     for name, value in wanted.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 

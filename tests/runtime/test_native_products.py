@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import execute
+from native_runs import Way, by_numpy, natively, share_all
 
 from flowc.graph.builder import Builder
 from flowc.graph.graph import Output
@@ -16,7 +16,7 @@ from flowc_runtime.types import TensorType
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import NativeDevice, build
+from flowc_runtime.native import build
 from flowc_runtime.native.products import DEPTH
 
 SIZES = (1, 2, 3, 4, 5, 7, 16, 17, 33, 66)  # ragged, whole vectors, more than a tile
@@ -26,16 +26,17 @@ BATCHES = (((), ()), ((3,), ()), ((), (2,)), ((2,), (2,)), ((2, 3), (1, 3)), ((1
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    share_all(monkeypatch)
 
 
 def multiplied(
-    a: np.ndarray, b: np.ndarray, turned: tuple[bool, bool], device: NativeDevice | None
+    a: np.ndarray, b: np.ndarray, turned: tuple[bool, bool], run: Way
 ) -> np.ndarray:
     builder = Builder()
     x, y = (builder.input(n, TensorType("f32", v.shape)) for n, v in (("a", a), ("b", b)))
     result = builder("matmul", x, y, transpose_a=turned[0], transpose_b=turned[1])
     graph = builder.finish([Output("c", result.ref)])
-    found: np.ndarray = execute(graph, {"a": a, "b": b}, {}, device)["c"]
+    found: np.ndarray = run(graph, {"a": a, "b": b})["c"]
     return found
 
 
@@ -50,7 +51,7 @@ def compared(
     a, b = (
         rng.uniform(-1, 1, (*lead, *matrix)).astype(np.float32)
         for lead, matrix in zip(batch, (left, right), strict=True))
-    found, wanted = (multiplied(a, b, turned, device) for device in (NativeDevice(), None))
+    found, wanted = (multiplied(a, b, turned, run) for run in (natively, by_numpy))
     np.testing.assert_allclose(found, wanted, 1e-5, 2e-6 * depth**0.5)
 
 
@@ -77,9 +78,9 @@ def test_a_row_gives_the_same_bits_whatever_is_beside_it() -> None:
     rng = np.random.default_rng(1)
     a = rng.normal(size=(13, 300)).astype(np.float32)
     b = rng.normal(size=(300, 37)).astype(np.float32)
-    together = multiplied(a, b, (False, False), NativeDevice())
+    together = multiplied(a, b, (False, False), natively)
     for k, row in enumerate(a):
-        alone = multiplied(row[None], b, (False, False), NativeDevice())
+        alone = multiplied(row[None], b, (False, False), natively)
         np.testing.assert_array_equal(alone[0], together[k])
 
 
@@ -93,7 +94,7 @@ def test_sums_over_the_first_axes(shape: tuple[int, ...], keep: bool) -> None:
         value = builder.input("x", TensorType("f32", shape))
         total = builder("reduce_sum", value, axes=tuple(range(count)), keep=keep)
         graph = builder.finish([Output("y", total.ref)])
-        found, wanted = (execute(graph, {"x": x}, {}, d)["y"] for d in (NativeDevice(), None))
+        found, wanted = (run(graph, {"x": x})["y"] for run in (natively, by_numpy))
         terms = int(np.prod(shape[:count]))
         np.testing.assert_allclose(found, wanted, 1e-5, 2e-6 * terms**0.5)
 
@@ -105,5 +106,5 @@ def test_a_long_sum_keeps_its_last_places() -> None:
     value = builder.input("x", TensorType("f32", x.shape))
     total = builder("reduce_sum", value, axes=(0,), keep=False)
     graph = builder.finish([Output("y", total.ref)])
-    found = execute(graph, {"x": x}, {}, NativeDevice())["y"]
+    found = natively(graph, {"x": x})["y"]
     np.testing.assert_allclose(found, x.sum(0, dtype=np.float64), rtol=1e-4)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from programs import execute
+from native_runs import by_numpy, natively, share_all
 
 from flowc.graph.builder import Builder
 from flowc.graph.graph import Graph, Output
@@ -19,7 +19,7 @@ from flowc_runtime.types import TensorType
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import NativeDevice, build
+from flowc_runtime.native import build
 from flowc_runtime.native.parts import channel_blocks
 from flowc_runtime.native.tiles import even
 
@@ -31,6 +31,7 @@ Attrs = dict[str, Any]
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    share_all(monkeypatch)
 
 
 @st.composite
@@ -55,7 +56,7 @@ def graph_of(b: Builder, *values: Any) -> Graph:
 def compared(graph: Graph, inputs: Mapping[str, np.ndarray], terms: int) -> None:
     """`terms` are how many products or numbers one result adds up."""
     inputs = dict(inputs)
-    found, wanted = execute(graph, inputs, {}, NativeDevice()), execute(graph, inputs, {})
+    found, wanted = natively(graph, inputs), by_numpy(graph, inputs)
     for name, value in wanted.items():
         np.testing.assert_allclose(found[name], value, 1e-5, 2e-6 * terms**0.5, err_msg=name)
 
@@ -125,11 +126,11 @@ def test_any_pooling_is_what_numpy_computes() -> None:
 def test_an_image_gives_the_same_bits_whatever_is_beside_it() -> None:
     attrs: Attrs = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
     graph, inputs, _ = convolution((4, 9, 7, 20), (3, 3), 37, attrs)
-    together = execute(graph, inputs, {}, NativeDevice())
+    together = natively(graph, inputs)
     alone_graph, _, _ = convolution((1, 9, 7, 20), (3, 3), 37, attrs)
     for k in range(4):
         one = {n: v if n == "w" else v[k : k + 1] for n, v in inputs.items()}
-        alone = execute(alone_graph, one, {}, NativeDevice())
+        alone = natively(alone_graph, one)
         for name in ("y0", "y1"):
             np.testing.assert_array_equal(alone[name][0], together[name][k], err_msg=name)
 

@@ -23,14 +23,18 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def host_facts() -> dict[str, str | int]:
-    """Name, CPU, cores, and what NumPy computes with."""
+def host_name() -> str:
+    return platform.node()
+
+
+def host_facts(threads: int) -> dict[str, str | int]:
+    """Name, CPU, cores, what NumPy computes with, and how many threads do."""
     found = blas()
     return {
-        "name": platform.node(),
+        "name": host_name(),
         "cpu": cpu_name(),
         "cores": usable_cores(),
         "numpy": np.__version__,
         "blas": f"{found.name} {found.version}".strip(),
-        "threads": found.threads or 1,
+        "threads": threads,
     }

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 
-from flowc_runtime.memory import HostMemory, aligned_zeros
+from flowc_runtime.memory import HostMemory
 from flowc_runtime.native.build import addresses_of
-from flowc_runtime.native.kernels import kernel_of, task_of
-from flowc_runtime.native.scans import ends_of
-from flowc_runtime.native.sequences import sequence_address
+from flowc_runtime.native.kernels import in_order, kernel_of, task_of
+from flowc_runtime.native.pool import pool_of
+from flowc_runtime.native.scans import ends_of, steady
+from flowc_runtime.native.sequences import Step, Table, run_address, table_of
+from flowc_runtime.native.shares import Code, steps_of
 from flowc_runtime.native.target import this_target
-from flowc_runtime.native.unit import Kernel, Unit
+from flowc_runtime.native.unit import Unit
 from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.plan import Buffer, Instruction, Program
+from flowc_runtime.threads import blas, limit_threads
 
-Code = Mapping[int, tuple[Kernel, int]]  # by the identity of an instruction, with the address
+Codes = Mapping[int, tuple[Code, ...]]  # by the identity of an instruction, in order
 
-_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class NativeDevice:
@@ -30,12 +35,21 @@ class NativeDevice:
     name = "native"
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Program, Code]] = {}  # a program may be bound several times
+        self._threads: int | None = None  # as many as NumPy's BLAS has
+        self._known: dict[int, tuple[Program, Codes]] = {}  # a program may be bound several times
+
+    def use_threads(self, count: int) -> None:
+        """Those of machine code; BLAS has one, since its sums depend on how many it has."""
+        limit_threads(1)
+        self._threads = count
 
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
         if id(program) not in self._known:
             self._known[id(program)] = program, _machine_code(program)
-        return NativeProgram(program, memory, self._known[id(program)][1])
+        threads = self._threads or blas().threads or 1
+        if os.name != "posix":
+            threads = 1  # they wait as POSIX has it
+        return NativeProgram(program, memory, self._known[id(program)][1], threads)
 
     def runs_on(self, program: Program) -> tuple[str, ...]:
         return tuple(
@@ -43,40 +57,38 @@ class NativeDevice:
 
 
 class NativeCall:
-    """A function of machine code and what it is given."""
+    """Some steps of machine code."""
 
-    def __init__(
-        self, address: int, table: ctypes.Array[ctypes.c_void_p], kept: Sequence[object] = ()
-    ):
-        self.address, self.table = address, table
-        self._kept = kept  # what only addresses in the table refer to
-        self._call = partial(_FUNCTION(address), table)
+    def __init__(self, steps: Sequence[Step], threads: int):
+        self.steps = steps
+        address, table = loop_over(steps, threads)
+        run = _RUN(address)
+        if any(step.shared for step in steps):
+            self._call = partial(pool_of(threads).run, run, table)
+        else:
+            self._call = partial(run, table)
 
     def __call__(self) -> None:
         self._call()
 
 
-def _one_after_the_other(calls: Sequence[NativeCall]) -> NativeCall:
-    """One call: how many there are, then the address of each and of its table."""
-    addresses = [len(calls)]
-    for call in calls:
-        addresses += [call.address, ctypes.addressof(call.table)]
-    return NativeCall(sequence_address(), (ctypes.c_void_p * len(addresses))(*addresses), calls)
+def loop_over(steps: Sequence[Step], threads: int) -> tuple[int, Table]:
+    """The address of the loop over some steps, and the table that it is given."""
+    shared = any(step.shared for step in steps)
+    return run_address(shared), table_of(steps, pool_of(threads).address if shared else 0)
 
 
 class NativeProgram(BoundProgram):
-    """A bound program some of whose instructions have an address of machine code."""
+    """A bound program some of whose instructions have machine code."""
 
-    def __init__(self, program: Program, memory: HostMemory, code: Code):
-        self._code = code
-        self._kept: list[object] = []  # what only addresses in tables refer to
+    def __init__(self, program: Program, memory: HostMemory, codes: Codes, threads: int):
+        self._codes, self._threads = codes, threads
         super().__init__(program, memory)
 
     def _bind(self, instruction: Instruction) -> list[Call]:
-        found = self._code.get(id(instruction))
-        if found is None:
+        if id(instruction) not in self._codes:
             return super()._bind(instruction)
-        return [NativeCall(found[1], self._table(instruction))]
+        return [NativeCall(self._steps(instruction), self._threads)]
 
     def _joined(self, pairs: list[tuple[Call, int]]) -> list[tuple[Call, int]]:
         """What is native and follows one another is entered once."""
@@ -85,31 +97,39 @@ class NativeProgram(BoundProgram):
             run = list(group)
             if native and len(run) > 1:
                 calls = [call for call, _ in run if isinstance(call, NativeCall)]
-                joined.append((_one_after_the_other(calls), run[0][1]))
+                steps = [step for call in calls for step in call.steps]
+                joined.append((NativeCall(steps, self._threads), run[0][1]))
             else:
                 joined += run
         return joined
 
-    def _table(self, instruction: Instruction) -> ctypes.Array[ctypes.c_void_p]:
-        """The places that the instruction's code is given."""
+    def _steps(self, instruction: Instruction) -> list[Step]:
+        codes = self._codes[id(instruction)]
         if instruction.body is not None:
-            addresses = self._addresses_of_scan(instruction, instruction.body)
-        else:
-            kernel, _ = self._code[id(instruction)]
-            spilled = [aligned_zeros(size) for size in kernel.spilled_bytes]
-            self._kept += spilled
-            tensors = [*instruction.operands, *instruction.results]
-            addresses = [a.ctypes.data for a in (*map(self._view, tensors), *spilled)]
-        return (ctypes.c_void_p * len(addresses))(*addresses)
+            return [self._step_of_scan(instruction, instruction.body, *codes)]
+        tensors = (*instruction.operands, *instruction.results)
+        return steps_of(codes, [self._view(k).ctypes.data for k in tensors], self._threads)
 
-    def _addresses_of_scan(self, instruction: Instruction, body: Program) -> list[int]:
-        inside = NativeProgram(body, self._memory, self._code)
-        tables = [inside._table(i) for i in body.instructions]
-        self._kept += [inside, *tables]
+    def _step_of_scan(self, instruction: Instruction, body: Program, code: Code) -> Step:
+        """The body's steps are two tables: what is done once, and what in each round."""
+        inside = NativeProgram(body, self._memory, self._codes, self._threads)
+        once: list[Step] = []
+        rounds: list[Step] = []
+        kernels = [[kernel for kernel, _ in self._codes[id(i)]] for i in body.instructions]
+        early = steady(body, kernels)
+        for number, inner in enumerate(body.instructions):
+            *before, last = inside._steps(inner)
+            (once if number in early else rounds).extend(before)
+            rounds.append(last)
+        loops = [loop_over(steps, self._threads) for steps in (once, rounds)]
         ends = ends_of(instruction, self._program.buffers)
         pairs = (*ends.starts, *ends.fed, *ends.yielded)
-        between = [self._memory.view(buffer) for pair in pairs for buffer in pair]
-        return [*map(ctypes.addressof, tables), *(view.ctypes.data for view in between)]
+        views = [self._memory.view(buffer) for pair in pairs for buffer in pair]
+        tensors = [view.ctypes.data for view in views]
+        loops_at = [at for function, table in loops for at in (function, ctypes.addressof(table))]
+        (step,) = steps_of([code], [*loops_at, *tensors], self._threads)
+        shared = any(inner.shared for inner in (*once, *rounds))
+        return replace(step, shared=shared, kept=(step.kept, loops, once, rounds, inside))
 
     def loop(self, index: int) -> NumpyLoop:
         instruction = self._program.instructions[index]
@@ -118,25 +138,26 @@ class NativeProgram(BoundProgram):
         return NumpyLoop(instruction, self._program, self._memory, inside)
 
     def _inside(self, body: Program) -> BoundProgram:
-        return NativeProgram(body, self._memory, self._code)
+        return NativeProgram(body, self._memory, self._codes, self._threads)
 
 
-def _machine_code(program: Program) -> Code:
+def _machine_code(program: Program) -> Codes:
     """For what can be had, here and in the bodies of scans."""
     lanes = this_target().lanes
     if lanes == 1:
         return {}
-    tasks = {id(i): task for i, buffers in _all_of(program) if (task := task_of(i, buffers))}
+    tasks = {
+        id(i): in_order(task) for i, buffers in _all_of(program) if (task := task_of(i, buffers))}
     if not tasks:
         return {}
     unit = Unit(lanes)
-    names = {task: unit.name_of(task) for task in dict.fromkeys(tasks.values())}
+    for task in chain.from_iterable(tasks.values()):
+        unit.name_of(task)
     addresses = addresses_of(str(unit.module), list(unit.names.values()))
-    found: dict[int, tuple[Kernel, int]] = {}
-    for number, task in tasks.items():
-        if (kernel := kernel_of(task)) is not None:
-            found[number] = kernel, addresses[names[task]]
-    return found
+    return {
+        number: tuple((kernel_of(task), addresses[unit.names[task]]) for task in found)
+        for number, found in tasks.items()
+    }
 
 
 def _backends_of(instruction: Instruction, buffers: Sequence[Buffer]) -> set[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
 
 from llvmlite import ir
 
@@ -20,19 +21,22 @@ from flowc_runtime.expression import (
 from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES, cast
 from flowc_runtime.native.phases import Form, Pass, Phases, phases
-from flowc_runtime.native.unit import Unit, given
+from flowc_runtime.native.ranges import ENOUGH_PIECES, Range, at_most, pieces_of
+from flowc_runtime.native.unit import Kernel, Unit, given
 from flowc_runtime.ops.op import Types
 from flowc_runtime.plan import Buffer, Instruction
 from flowc_runtime.types import TensorType
 
 CHAINS = 4  # sums of a row that go on side by side, since each addition waits for the last one
+STRETCH = 2048  # elements of a row that is cut
+NANOSECONDS = 0.1  # to read or write an element, about
 SUMS = ("f32", "f64", "i32", "i64")
 _ROW_NAMES = {op: name for name, op in ROW_OPS.items()}
 _COMBINED = {"row_sum": "add", "row_max": "maximum", "row_min": "minimum"}
 
 
 @dataclass(frozen=True)
-class Kernel:
+class ExpressionKernel(Kernel):
     """An expression whose lines all have machine code. Its places are those of the operands, the
     results, and a row of each spilled temporary, in this order."""
 
@@ -51,13 +55,36 @@ class Kernel:
         length = self.walk.shape[-1]
         return tuple(length * BYTES[self.walk.types[n].dtype] for n in self.phases.spilled)
 
-    def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`."""
-        _Emitter(self, unit.function(name), unit.lanes).run()
+    @property
+    def stretches(self) -> int:
+        """Into how many a row is cut: one where its elements belong together, or rows suffice."""
+        rows = self.walk.shape[:-1]
+        (first, *later) = self.phases.passes
+        together = bool(later or first.before or first.reductions)
+        if together or pieces_of(rows) >= ENOUGH_PIECES:
+            return 1
+        return -(-self.walk.shape[-1] // STRETCH)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return (*self.walk.shape[:-1], self.stretches)
+
+    @property
+    def pieces(self) -> int:
+        return pieces_of(self.sizes)
+
+    @property
+    def nanoseconds(self) -> float:
+        moved = NANOSECONDS * len(self.places)
+        known = [LINES[line.op].nanoseconds for line in self.expression.lines if line.op in LINES]
+        return prod(self.walk.shape) * (moved + sum(known))
+
+    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
+        _Emitter(self, b, unit.lanes).run(pieces)
 
 
 @dataclass(frozen=True)
-class Task:
+class ExpressionTask:
     """All that the code of a fused instruction depends on; many instructions have the same."""
 
     lines: tuple[str, ...]
@@ -65,7 +92,7 @@ class Task:
     operands: Types
     results: Types
 
-    def kernel(self) -> Kernel | None:
+    def kernel(self) -> ExpressionKernel | None:
         """None where it is left to NumPy."""
         expression = parse_expression(self.lines)
         walk = blocking(expression, self.operands, self.results, self.shape)
@@ -74,10 +101,10 @@ class Task:
             return None
         if not all(_has_code(line, walk) for line in expression.lines):
             return None
-        return Kernel(expression, walk, phases(expression, form))
+        return ExpressionKernel(expression, walk, phases(expression, form))
 
 
-def elementwise_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
+def elementwise_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ExpressionTask | None:
     """As for a fused instruction of one line."""
     names = tuple(f"i{k}" for k in range(len(instruction.operands)))
     line = str(Line("o0", instruction.op, names, instruction.attrs))
@@ -85,7 +112,7 @@ def elementwise_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Tas
     return fused_task(replace(instruction, attrs={"lines": (line,), "shape": shape}), buffers)
 
 
-def row_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
+def row_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ExpressionTask | None:
     """A reduction along the last axis, in the order in which a fused instruction has it: another
     plan of the same model may have put it into one. None for other axes."""
     x, result = buffers[instruction.operands[0]], buffers[instruction.results[0]]
@@ -94,10 +121,10 @@ def row_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None
         return None
     line = f"o0 = {_ROW_NAMES[instruction.op]}(i0)"
     kept = TensorType(result.type.dtype, (*x.type.shape[:-1], 1))
-    return Task((line,), x.type.sizes, (x.type,), (kept,))
+    return ExpressionTask((line,), x.type.sizes, (x.type,), (kept,))
 
 
-def fused_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
+def fused_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ExpressionTask | None:
     """None where a result's bytes are an operand's, but not element by element."""
     operands = [buffers[k] for k in instruction.operands]
     results = [buffers[k] for k in instruction.results]
@@ -106,7 +133,7 @@ def fused_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | No
             same = (result.offset, result.type) == (operand.offset, operand.type)
             if result.meets(operand) and not same:
                 return None
-    return Task(
+    return ExpressionTask(
         tuple(instruction.attrs["lines"]), tuple(instruction.attrs["shape"]),
         tuple(b.type for b in operands), tuple(b.type for b in results))
 
@@ -135,22 +162,25 @@ def _castable(source: str, target: str) -> bool:
 class _Emitter:
     """Writes one kernel where the builder stands."""
 
-    def __init__(self, kernel: Kernel, b: ir.IRBuilder, lanes: int):
+    def __init__(self, kernel: ExpressionKernel, b: ir.IRBuilder, lanes: int):
         self.kernel, self.walk, self.b = kernel, kernel.walk, b
         self.form = Form(kernel.walk)
         self.wide, self.plain = Lanes(b, lanes), Lanes(b, 1)
         self.bases = {name: given(b, k) for k, name in enumerate(kernel.places)}
         self.known: dict[str, Value] = {}  # plain values, of all rows or of this one
         self.rows: dict[str, Value] = {}  # where this row begins in each place
+        self.ends: tuple[Value, Value] | None = None  # of the stretch of it, where it is cut
 
-    def run(self) -> None:
+    def run(self, pieces: Range) -> None:
         self._load([n for n in self._operands() if self.form.single(n)], {})
         for line in self.kernel.phases.once:
             self.known[line.name] = self._value(self.plain, line, {})
-        with ExitStack() as loops:
-            at = [loops.enter_context(loop(self.b, 0, n)) for n in self.form.rows]
+        with pieces.nest(self.kernel.sizes) as (*at, stretch):
+            if self.kernel.stretches > 1:
+                first = self.b.mul(stretch, I64(STRETCH))
+                last = self.b.add(first, I64(STRETCH))
+                self.ends = first, at_most(self.b, last, I64(self.form.length))
             self._row(at)
-        self.b.ret_void()
 
     def _row(self, at: Sequence[Value]) -> None:
         self.rows = {name: self._row_of(name, at) for name in self.bases}
@@ -183,7 +213,8 @@ class _Emitter:
         chains = CHAINS if one.reductions and self._long() else 1
         sums: dict[str, list[tuple[Lanes, Value]]] = {line.name: [] for line in one.reductions}
         for lanes, start, stop in self._parts(chains):
-            count = chains if lanes.count > 1 and stop - start >= chains * lanes.count else 1
+            wide = chains > 1 and lanes.count > 1
+            count = chains if wide and stop - start >= chains * lanes.count else 1
             held = [
                 {line.name: self._accumulator(lanes, line) for line in one.reductions}
                 for _ in range(count)
@@ -200,8 +231,11 @@ class _Emitter:
     def _long(self) -> bool:
         return self.form.length >= CHAINS * self.wide.count
 
-    def _parts(self, chains: int) -> Iterator[tuple[Lanes, int, int]]:
+    def _parts(self, chains: int) -> Iterator[tuple[Lanes, Any, Any]]:
         """The stretches of a row, and with how many lanes each is done."""
+        if self.ends is not None:
+            yield from self._cut(*self.ends)
+            return
         done = 0
         for lanes, step in (
             (self.wide, chains * self.wide.count), (self.wide, self.wide.count), (self.plain, 1)):
@@ -209,6 +243,14 @@ class _Emitter:
             if stop > done:
                 yield lanes, done, stop
                 done = stop
+
+    def _cut(self, first: Value, last: Value) -> Iterator[tuple[Lanes, Value, Value]]:
+        """Only the last stretch of a row may have a ragged end."""
+        count = self.wide.count
+        whole = self.b.sub(last, self.b.urem(self.b.sub(last, first), I64(count)))
+        yield self.wide, first, whole
+        if self.form.length % count:
+            yield self.plain, whole, last
 
     def _elements(
         self, lanes: Lanes, one: Pass, index: Value, held: Mapping[str, Value]

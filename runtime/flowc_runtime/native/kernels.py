@@ -8,7 +8,7 @@ from functools import lru_cache
 from flowc_runtime.expression import ROW_OPS
 from flowc_runtime.native.convolution import conv_task
 from flowc_runtime.native.expressions import elementwise_task, fused_task, row_task
-from flowc_runtime.native.moves import MOVING, move_task
+from flowc_runtime.native.moving import MOVING, move_task
 from flowc_runtime.native.pooling import pool_task
 from flowc_runtime.native.products import product_task
 from flowc_runtime.native.scans import scan_task
@@ -42,9 +42,22 @@ def task_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
         return scan_task(instruction, buffers, inside)
     find = TASKS.get(instruction.op)
     task = None if find is None else find(instruction, buffers)
-    return task if task is not None and kernel_of(task) is not None else None
+    return task if task is not None and _kernel(task) is not None else None
+
+
+def in_order(task: Task) -> tuple[Task, ...]:
+    """What has to be done before it, then the task itself."""
+    before = kernel_of(task).before
+    return (task,) if before is None else (*in_order(before), task)
+
+
+def kernel_of(task: Task) -> Kernel:
+    """Of a task that `task_of` has found."""
+    kernel = _kernel(task)
+    assert kernel is not None, "a task without code is none"
+    return kernel
 
 
 @lru_cache(maxsize=1024)
-def kernel_of(task: Task) -> Kernel | None:
+def _kernel(task: Task) -> Kernel | None:
     return task.kernel()

@@ -1,29 +1,29 @@
-"""Machine code of what only moves data: copies between tensors seen with any strides.
+"""Machine code of copies between tensors seen with any strides.
 
 Which element goes where is asked of NumPy: an op's own view of an array that has no memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from types import EllipsisType
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 from llvmlite import ir
 from numpy.lib.stride_tricks import as_strided
 
-from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of, stretches
+from flowc_runtime.native.lanes import I64, Lanes, Value, place_of, stretches
+from flowc_runtime.native.ranges import ENOUGH_PIECES, Range, pieces_of
 from flowc_runtime.native.tiles import Tiles
 from flowc_runtime.native.turning import turn
-from flowc_runtime.native.unit import Unit, Writer
-from flowc_runtime.ops.op import Array, Attrs
-from flowc_runtime.plan import Buffer, Instruction
+from flowc_runtime.ops.op import Array
 
+CUT, CUT_ROWS = 2048, 64  # elements of a line that are a piece, and rows of what is turned
+FEWEST_TURNED = 8  # rows and columns that are exchanged in squares
+NANOSECONDS = 0.3  # of an element, about
 ELEMENTS = {1: "u8", 4: "f32", 8: "i64"}  # as what elements of so many bytes are moved
 Sizes = tuple[int, ...]
-Moves = list[tuple[int, Array, Array]]  # the number of an operand, what is read of it, and where to
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,59 @@ class Move:
     source: int = 0  # where the first element is
     target: int = 0
 
-    def emit(self, b: ir.IRBuilder, lanes: int, source: Value, target: Value) -> None:
+    @property
+    def inner(self) -> tuple[int, ...]:
+        """The axis that is written element by element; and, where another one is read so and both
+        are long, that one: rows that become columns."""
+        if not self.sizes:
+            return ()
+        *others, written = range(len(self.sizes))
+        if self.element == "f32" and self.sources[written] != 1 and self.targets[written] == 1:
+            for other in others:
+                least = min(self.sizes[other], self.sizes[written])
+                if self.sources[other] == 1 and least >= FEWEST_TURNED:
+                    return written, other
+        return (written,)
+
+    @property
+    def outer(self) -> tuple[int, ...]:
+        return tuple(k for k in range(len(self.sizes)) if k not in self.inner)
+
+    @property
+    def pieces(self) -> int:
+        return pieces_of([self.sizes[k] for k in self.outer])
+
+    @property
+    def nanoseconds(self) -> float:
+        return NANOSECONDS * prod(self.sizes)
+
+    def emit(self, pieces: Range, lanes: int, source: Value, target: Value) -> None:
         """From tensors that begin at two places."""
+        b = pieces.b
         _Mover(b, lanes, self).run(
-            place_of(b, source, self.element, I64(self.source)),
+            pieces, place_of(b, source, self.element, I64(self.source)),
             place_of(b, target, self.element, I64(self.target)))
+
+    def parts(self) -> tuple[Move, ...]:
+        """The same as moves of enough pieces: of a long axis so many elements, and the rest."""
+        if self.pieces >= ENOUGH_PIECES or not self.inner:
+            return (self,)
+        axis, length = self.inner[-1], CUT if len(self.inner) == 1 else CUT_ROWS
+        many, rest = divmod(self.sizes[axis], length)
+        if not many or self.sizes[axis] == length:
+            return (self,)
+        one = self._resized(axis, length)
+        from_step, to_step = length * self.sources[axis], length * self.targets[axis]
+        cut = replace(
+            one, sizes=(many, *one.sizes), sources=(from_step, *one.sources),
+            targets=(to_step, *one.targets))
+        left = replace(
+            self._resized(axis, rest), source=self.source + many * from_step,
+            target=self.target + many * to_step)
+        return (cut, left) if rest else (cut,)
+
+    def _resized(self, axis: int, size: int) -> Move:
+        return replace(self, sizes=(*self.sizes[:axis], size, *self.sizes[axis + 1 :]))
 
 
 def move_of(source: Array, target: Array, element: str) -> Move:
@@ -85,34 +133,19 @@ class _Mover(Tiles):
         super().__init__(b, lanes)
         self.move = move
 
-    def run(self, source: Value, target: Value) -> None:
-        move = self.move
-        axes = list(zip(move.sizes, move.sources, move.targets, strict=True))
-        inner = self._inner(axes)
-        with ExitStack() as loops:
-            for axis in axes:
-                if axis not in inner:
-                    size, from_step, to_step = axis
-                    index = loops.enter_context(loop(self.b, 0, size))
-                    source = self._further(source, index, from_step)
-                    target = self._further(target, index, to_step)
+    def run(self, pieces: Range, source: Value, target: Value) -> None:
+        axes = list(zip(self.move.sizes, self.move.sources, self.move.targets, strict=True))
+        outer = [axes[k] for k in self.move.outer]
+        inner = [axes[k] for k in self.move.inner]
+        with pieces.nest([size for size, _, _ in outer]) as at:
+            for index, (_, from_step, to_step) in zip(at, outer, strict=True):
+                source = self._further(source, index, from_step)
+                target = self._further(target, index, to_step)
             if len(inner) == 2:
                 (rows, far, _), (columns, _, apart) = inner
                 turn(self, source, target, rows, columns, far, apart)
             else:
                 self._line(source, target, *(inner[0] if inner else (1, 1, 1)))
-
-    def _inner(self, axes: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-        """The axis that is written element by element; and, where another one is read so and both
-        are long, that one: rows that become columns."""
-        if not axes:
-            return []
-        written = axes[-1]
-        if self.move.element == "f32" and written[1] != 1 and written[2] == 1:
-            for other in axes[:-1]:
-                if other[1] == 1 and min(other[0], written[0]) >= self.lanes:
-                    return [written, other]
-        return [written]
 
     def _line(self, source: Value, target: Value, size: int, from_step: int, to_step: int) -> None:
         wide = from_step in (0, 1) and to_step == 1
@@ -125,90 +158,3 @@ class _Mover(Tiles):
     def _further(self, place: Value, index: Value, step: int) -> Value:
         return place_of(
             self.b, place, self.move.element, self.b.mul(index, I64(step))) if step else place
-
-
-# --- which instructions --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class MoveTask(Writer):
-    """All that the code of an instruction depends on: moves by the numbers of their operands, and
-    how many bytes of the result are cleared before."""
-
-    moves: tuple[tuple[int, Move], ...]
-    result: int  # the number of its place
-    cleared: int
-
-    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
-        """Of the operands, then the result."""
-        tiles = Tiles(b, unit.lanes)
-        target = tiles.place(self.result)
-        if self.cleared:
-            _clear(b, unit.lanes, target, self.cleared)
-        for operand, move in self.moves:
-            move.emit(b, unit.lanes, tiles.place(operand), target)
-
-
-def _clear(b: ir.IRBuilder, lanes: int, target: Value, bytes: int) -> None:
-    for wide, index in stretches(b, 4 * lanes, bytes):
-        wide.store(wide.number("u8", 0), place_of(b, target, "u8", index), "u8")
-
-
-def move_task(instruction: Instruction, buffers: Sequence[Buffer]) -> MoveTask | None:
-    """None where there is no code: elements of two bytes, nothing to move, bytes that meet."""
-    operands = [buffers[k] for k in instruction.operands]
-    result = buffers[instruction.results[0]]
-    size = result.type.storage.itemsize
-    if size not in ELEMENTS or not result.type.bytes or any(result.meets(o) for o in operands):
-        return None
-    sources = [unreal(o.type.sizes) for o in operands]
-    target = unreal(result.type.sizes)
-    found = _MOVES[instruction.op](sources, target, instruction.attrs)
-    if any(a.shape != b.shape for _, a, b in found):
-        return None  # NumPy refuses it
-    moved = sum(a.size for _, a, _ in found)
-    return MoveTask(
-        tuple((k, move_of(a, b, ELEMENTS[size])) for k, a, b in found if a.size),
-        len(operands), 0 if moved == target.size else result.type.bytes)
-
-
-def _copy(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0], target)]
-
-
-def _slice(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0][_slices(attrs)], target)]
-
-
-def _unslice(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0], target[_slices(attrs)])]
-
-
-def _slices(attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
-    bounds = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
-    return (*(slice(a, None if s < 0 and b == -1 else b, s) for a, b, s in bounds), ...)
-
-
-def _concat(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    ends = np.cumsum([s.shape[attrs["axis"]] for s in sources])
-    parts = np.split(target, ends[:-1], axis=attrs["axis"])
-    return list(zip(range(len(sources)), sources, parts, strict=True))
-
-
-def _transpose(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0].transpose(attrs["perm"]), target)]
-
-
-def _broadcast(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, np.broadcast_to(sources[0], target.shape), target)]
-
-
-_MOVES: Mapping[str, Callable[[list[Array], Array, Attrs], Moves]] = {
-    "copy": _copy,
-    "slice": _slice,
-    "unslice": _unslice,
-    "concat": _concat,
-    "transpose": _transpose,
-    "broadcast": _broadcast,
-}
-MOVING = tuple(_MOVES)

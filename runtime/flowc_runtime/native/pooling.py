@@ -14,12 +14,14 @@ from llvmlite import ir
 
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES
-from flowc_runtime.native.parts import Part, channel_blocks
+from flowc_runtime.native.parts import Part
+from flowc_runtime.native.ranges import Range, whole
 from flowc_runtime.native.tiles import Tiles
 from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.window import Axis, axes_of
 from flowc_runtime.plan import Buffer, Instruction
 
+NANOSECONDS = 0.2  # of a pixel that a window sees, about
 ONE = Axis(1, 1, 1, 0, 0)  # the rows of a sequence
 
 
@@ -35,9 +37,23 @@ class PoolTask(Writer):
     channels: int
     counted: tuple[tuple[int, int], tuple[int, int]]
 
-    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+    @property
+    def length(self) -> int:
+        """Pieces of an image: rows of windows, or all where windows may write to one pixel."""
+        return 1 if self.op.endswith("_grad") else self.rows.steps
+
+    @property
+    def pieces(self) -> int:
+        return self.images * self.length
+
+    @property
+    def nanoseconds(self) -> float:
+        windows = self.images * self.rows.steps * self.columns.steps
+        return NANOSECONDS * windows * self.rows.window * self.columns.window * self.channels
+
+    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
         """Of the operands, then the result."""
-        _EMITTERS[self.op](b, self, unit.lanes)
+        _EMITTERS[self.op](b, self, unit.lanes, pieces)
 
 
 def pool_task(instruction: Instruction, buffers: Sequence[Buffer]) -> PoolTask | None:
@@ -71,30 +87,25 @@ class Window:
 class _Pool(Tiles):
     """Walks over the windows of all images."""
 
-    def __init__(self, b: ir.IRBuilder, task: PoolTask, lanes: int):
+    def __init__(self, b: ir.IRBuilder, task: PoolTask, lanes: int, pieces: Range):
         super().__init__(b, lanes)
-        self.task = task
+        self.task, self.pieces = task, pieces
         self.width = task.columns.size * task.channels  # numbers of a row of pixels
 
-    @contextmanager
-    def images(self) -> Iterator[Value]:
-        with loop(self.b, 0, self.task.images) as number:
-            yield number
-
-    def windows(self, number: Value) -> Iterator[Window]:
-        """Those of an image, each for the channels of one register after the other."""
+    def windows(self, number: Value, some: Range) -> Iterator[Window]:
+        """Those of some rows of an image, each for the channels of one register after the other.
+        """
         task = self.task
         rows, columns, channels = task.rows, task.columns, task.channels
         pooled = rows.steps * columns.steps * channels
-        with loop(self.b, 0, rows.steps) as p, loop(self.b, 0, columns.steps) as q:
+        with some.each() as p, loop(self.b, 0, columns.steps) as q:
             pixel = self.sum((number, pooled), (p, columns.steps * channels), (q, channels))
             image = self.b.mul(number, I64(rows.size * self.width))
-            for block in channel_blocks(channels, self.lanes):
-                with loop(self.b, 0, block.count) as at:
-                    for part in block.parts:
-                        channel = self.sum((at, block.width), (I64(1), block.start + part.offset))
-                        yield Window(
-                            part, self.b.add(pixel, channel), self.b.add(image, channel), p, q)
+            for first, parts in self.blocks(whole(self.b, channels), channels):
+                for part in parts:
+                    channel = self.b.add(first, I64(part.offset))
+                    yield Window(
+                        part, self.b.add(pixel, channel), self.b.add(image, channel), p, q)
 
     @contextmanager
     def taps(self, window: Window) -> Iterator[Value]:
@@ -172,8 +183,8 @@ class _Pool(Tiles):
 def _combine(pool: _Pool, empty: float, line: str) -> Iterator[tuple[Window, Lanes, Value]]:
     """Each window with what its pixels come to."""
     x = pool.place(0)
-    with pool.images() as number:
-        for window in pool.windows(number):
+    with pool.pieces.rows(pool.task.length) as (number, rows):
+        for window in pool.windows(number, rows):
             lanes = Lanes(pool.b, window.part.lanes)
             held = pool.held(lanes.type("f32"))
             pool.b.store(lanes.number("f32", empty), held)
@@ -184,27 +195,28 @@ def _combine(pool: _Pool, empty: float, line: str) -> Iterator[tuple[Window, Lan
             yield window, lanes, pool.b.load(held, typ=lanes.type("f32"))
 
 
-def _max_pool(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
-    pool = _Pool(b, task, lanes)
+def _max_pool(b: ir.IRBuilder, task: PoolTask, lanes: int, pieces: Range) -> None:
+    pool = _Pool(b, task, lanes, pieces)
     y = pool.place(1)
     for window, own, largest in _combine(pool, float("-inf"), "maximum"):
         pool.store(own, largest, y, window.first)
 
 
-def _avg_pool(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
-    pool = _Pool(b, task, lanes)
+def _avg_pool(b: ir.IRBuilder, task: PoolTask, lanes: int, pieces: Range) -> None:
+    pool = _Pool(b, task, lanes, pieces)
     y = pool.place(1)
     for window, own, total in _combine(pool, 0.0, "add"):
         pool.store(own, b.fdiv(total, pool.count(window, own)), y, window.first)
 
 
-def _max_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
+def _max_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int, pieces: Range) -> None:
     """To the first pixel of a window that is its maximum; NaN is none."""
-    pool = _Pool(b, task, lanes)
+    pool = _Pool(b, task, lanes, pieces)
     x, y, g, out = (pool.place(k) for k in range(4))
-    with pool.images() as number:
+    rows = whole(b, task.rows.steps)
+    with pool.pieces.each() as number:
         pool.clear_image(out, number)
-        for window in pool.windows(number):
+        for window in pool.windows(number, rows):
             own = Lanes(b, window.part.lanes)
             largest = pool.load(own, y, window.first)
             gradient = pool.load(own, g, window.first)
@@ -217,19 +229,20 @@ def _max_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
                 b.store(b.select(meets, nothing, before), left)
 
 
-def _avg_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int) -> None:
-    pool = _Pool(b, task, lanes)
+def _avg_pool_grad(b: ir.IRBuilder, task: PoolTask, lanes: int, pieces: Range) -> None:
+    pool = _Pool(b, task, lanes, pieces)
     g, out = pool.place(0), pool.place(1)
-    with pool.images() as number:
+    rows = whole(b, task.rows.steps)
+    with pool.pieces.each() as number:
         pool.clear_image(out, number)
-        for window in pool.windows(number):
+        for window in pool.windows(number, rows):
             own = Lanes(b, window.part.lanes)
             share = b.fdiv(pool.load(own, g, window.first), pool.count(window, own))
             with pool.taps(window) as pixel:
                 pool.add(own, share, out, pixel)
 
 
-_EMITTERS: dict[str, Callable[[ir.IRBuilder, PoolTask, int], None]] = {
+_EMITTERS: dict[str, Callable[[ir.IRBuilder, PoolTask, int, Range], None]] = {
     "max_pool": _max_pool,
     "max_pool_grad": _max_pool_grad,
     "avg_pool": _avg_pool,

@@ -13,14 +13,19 @@ from math import prod
 from llvmlite import ir
 
 from flowc_runtime.native.lanes import I64, Value, loop
-from flowc_runtime.native.parts import Part, channel_blocks
-from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles, even
+from flowc_runtime.native.moves import move_of, unreal
+from flowc_runtime.native.moving import MoveTask
+from flowc_runtime.native.parts import Part
+from flowc_runtime.native.ranges import Range, whole
+from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles
 from flowc_runtime.native.turning import turn
 from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.plan import Buffer, Instruction
 
 DEPTH = 512  # of the numbers that are summed at a time: a block of 64 columns is 128 kB
 FEWEST_COLUMNS = 4  # below, vectors are too short to be worth it
+COLUMNS_A_ROW = 8  # a tile is some rows of many more columns
+PRODUCTS_A_NANOSECOND = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +48,52 @@ class ProductTask(Writer):
     columns: int
     left_turned: bool
     right_turned: bool
-    prepared: bool = False  # the right side was turned before, by `preparation`
 
     @property
-    def preparation(self) -> TurnTask | None:
-        """What can be done once where the right side stays as it is; None where that is nothing.
-        """
-        if not self.right_turned or any(axis.right for axis in self.batch):
+    def turned_once(self) -> bool:
+        """Whether one right side, which lies transposed, serves all matrices on the left."""
+        return self.right_turned and not any(axis.right for axis in self.batch)
+
+    @property
+    def before(self) -> MoveTask | None:
+        """The right side, turned into what is shared."""
+        if not self.turned_once:
             return None
-        return TurnTask(self.depth, self.columns)
+        stored = unreal((self.columns, self.depth)).T
+        move = move_of(stored, unreal(stored.shape), "f32")
+        return MoveTask(tuple((1, part) for part in move.parts()), 3, 0)
+
+    @property
+    def shared_bytes(self) -> tuple[int, ...]:
+        return (FLOAT_BYTES * self.depth * self.columns,) if self.turned_once else ()
 
     @property
     def spilled_bytes(self) -> tuple[int, ...]:
-        """The right side as it is read, where it is stored transposed."""
-        return (FLOAT_BYTES * self.depth * self.columns if self.right_turned else 0,)
+        """The right side of a matrix, where each has its own and it lies transposed."""
+        own = self.right_turned and not self.turned_once
+        return (FLOAT_BYTES * self.depth * self.columns,) if own else ()
 
-    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
-        """Of left, right, the result, what is spilled."""
-        _Product(b, self, unit.lanes).run()
+    @property
+    def matrices(self) -> int:
+        return prod(axis.size for axis in self.batch)
 
+    @property
+    def by_columns(self) -> bool:
+        """Whether columns are what is done side by side, since there are few rows."""
+        return self.matrices * self.rows * COLUMNS_A_ROW < self.columns
 
-@dataclass(frozen=True, slots=True)
-class TurnTask(Writer):
-    """The right side of a product, turned into what is spilled; its places are the product's."""
+    @property
+    def pieces(self) -> int:
+        return self.columns if self.by_columns else self.matrices * self.rows
 
-    depth: int
-    columns: int
+    @property
+    def nanoseconds(self) -> float:
+        products = self.matrices * self.rows * self.depth * self.columns
+        return products / PRODUCTS_A_NANOSECOND
 
-    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
-        tiles = Tiles(b, unit.lanes)
-        turn(tiles, tiles.place(1), tiles.place(3), self.columns, self.depth, self.depth,
-             self.columns)
+    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
+        """Of left, right, the result, and what is shared or spilled."""
+        _Product(b, self, unit.lanes).run(pieces)
 
 
 def product_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ProductTask | None:
@@ -109,48 +129,46 @@ class _Product(Tiles):
         super().__init__(b, lanes)
         self.task = task
 
-    def run(self) -> None:
-        left, right, result, spilled = (self.place(k) for k in range(4))
+    def run(self, pieces: Range) -> None:
         task = self.task
-        for offsets in self._batch(task.batch, [I64(0)] * 3):
-            a, b, out = (
-                self.at(base, (offset, 1))
-                for base, offset in zip((left, right, result), offsets, strict=True))
-            if task.right_turned and task.prepared:
-                b = spilled
-            elif task.right_turned:
-                turn(self, b, spilled, task.columns, task.depth, task.depth, task.columns)
-                b = spilled
-            self._matrix(a, b, out)
+        if task.by_columns:
+            with loop(self.b, 0, task.matrices) as number:
+                self._matrix(number, whole(self.b, task.rows), pieces)
+        else:
+            with pieces.rows(task.rows) as (number, rows):
+                self._matrix(number, rows, whole(self.b, task.columns))
 
-    def _batch(self, axes: Sequence[Axis], offsets: list[Value]) -> Iterator[list[Value]]:
-        """Where the matrices of each product begin: left, right, result."""
-        if not axes:
-            yield offsets
-            return
-        task, (axis, *inner) = self.task, axes
-        sizes = (
-            task.rows * task.depth * prod(a.size for a in inner if a.left) * axis.left,
-            task.depth * task.columns * prod(a.size for a in inner if a.right) * axis.right,
-            task.rows * task.columns * prod(a.size for a in inner),
-        )
-        with loop(self.b, 0, axis.size) as at:
-            yield from self._batch(inner, [
-                self.b.add(offset, self.b.mul(at, I64(size)))
-                for offset, size in zip(offsets, sizes, strict=True)
-            ])
-
-    def _matrix(self, left: Value, right: Value, result: Value) -> None:
+    def _matrix(self, number: Value, rows: Range, columns: Range) -> None:
+        """Some rows and columns of one of the products."""
         task = self.task
-        for block in channel_blocks(task.columns, self.lanes):
-            with loop(self.b, 0, block.count) as at:
-                columns = [(I64(1), block.start), (at, block.width)]
-                b, out = self.at(right, *columns), self.at(result, *columns)
-                for start in range(0, task.depth, DEPTH):
-                    depth = min(DEPTH, task.depth - start)
-                    self._rows(
-                        self.near(left, start * self._along), self.near(b, start * task.columns),
-                        out, block.parts, depth, keep=start > 0)
+        left, right, result = (
+            self.at(self.place(k), (offset, 1)) for k, offset in enumerate(self._offsets(number)))
+        if task.right_turned:
+            turned = self.place(3)
+            if not task.turned_once:
+                turn(self, right, turned, task.columns, task.depth, task.depth, task.columns)
+            right = turned
+        for first, parts in self.blocks(columns, task.columns):
+            b, out = self.at(right, (first, 1)), self.at(result, (first, 1))
+            for start in range(0, task.depth, DEPTH):
+                depth = min(DEPTH, task.depth - start)
+                self._rows(
+                    self.near(left, start * self._along), self.near(b, start * task.columns),
+                    out, rows, parts, depth, keep=start > 0)
+
+    def _offsets(self, number: Value) -> tuple[Value, Value, Value]:
+        """Where the matrices of a product begin: left, right, result."""
+        task, b = self.task, self.b
+        sizes = [task.rows * task.depth, task.depth * task.columns]
+        offsets = [I64(0), I64(0)]
+        further = number
+        for axis in reversed(task.batch):
+            at, further = b.urem(further, I64(axis.size)), b.udiv(further, I64(axis.size))
+            for side, own in enumerate((axis.left, axis.right)):
+                if own:
+                    offsets[side] = b.add(offsets[side], b.mul(at, I64(sizes[side])))
+                    sizes[side] *= axis.size
+        return offsets[0], offsets[1], b.mul(number, I64(task.rows * task.columns))
 
     @property
     def _along(self) -> int:
@@ -158,18 +176,15 @@ class _Product(Tiles):
         return self.task.rows if self.task.left_turned else 1
 
     def _rows(
-        self, left: Value, right: Value, result: Value, parts: Sequence[Part], depth: int,
-        keep: bool,
+        self, left: Value, right: Value, result: Value, rows: Range, parts: Sequence[Part],
+        depth: int, keep: bool,
     ) -> None:
         task = self.task
         step = 1 if task.left_turned else task.depth
-        for start, count, length in even(task.rows, self.most(parts)):
-            with loop(self.b, 0, count) as tile:
-                first = [(I64(1), start), (tile, length)]
-                numbers = self.at(left, *((k, s * step) for k, s in first))
-                out = self.at(result, *((k, s * task.columns) for k, s in first))
-                terms = self._sum(numbers, step, right, depth, length)
-                self.tile(out, task.columns, parts, length, terms, keep)
+        for first, length in self.evenly(rows, task.rows, self.most(parts)):
+            numbers, out = self.at(left, (first, step)), self.at(result, (first, task.columns))
+            terms = self._sum(numbers, step, right, depth, length)
+            self.tile(out, task.columns, parts, length, terms, keep)
 
     def _sum(
         self, left: Value, step: int, right: Value, depth: int, rows: int

@@ -1,13 +1,13 @@
 """Machine code of a scan: its rounds, with what is copied in and out, without a way back to Python.
 
-A body has code where all its instructions have. The places of a scan are, for each instruction of
-the body, a table of the places of that one; then, in pairs, where each move reads and writes.
+A body has code where all its instructions have. The places of a scan are two loops over steps, each
+with its table: what is done once, and the body; then, in pairs, where each move reads and writes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from llvmlite import ir
@@ -15,10 +15,14 @@ from llvmlite import ir
 from flowc_runtime.memory import same_place
 from flowc_runtime.native.lanes import I64, Value, loop, place_of
 from flowc_runtime.native.moves import ELEMENTS, Move, move_of, unreal
-from flowc_runtime.native.products import ProductTask
+from flowc_runtime.native.moving import MoveTask
+from flowc_runtime.native.ranges import Range, whole
+from flowc_runtime.native.sequences import pointer_to_run
 from flowc_runtime.native.tiles import Tiles
-from flowc_runtime.native.unit import Task, Unit, Writer
+from flowc_runtime.native.unit import Kernel, Task, Unit, Writer, given
 from flowc_runtime.plan import Buffer, Instruction, Program
+
+ONCE, BODY, MOVES = 0, 2, 4  # the numbers of places
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +36,38 @@ class Each:
 
 @dataclass(frozen=True, slots=True)
 class ScanTask(Writer):
-    """All that the code of a scan depends on: what its body does, and what is moved when."""
+    """All that the code of a scan depends on: what is moved when."""
 
-    once: tuple[tuple[int, Task], ...]  # before all rounds, with the number of a body's table
-    body: tuple[Task, ...]
     starts: tuple[Each, ...]
     fed: tuple[Each, ...]
     yielded: tuple[Each, ...]
     length: int
     reverse: bool
 
-    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
+    @property
+    def pieces(self) -> int:
+        return 1
+
+    @property
+    def nanoseconds(self) -> float:
+        """Nothing that could be shared: the steps in it are for themselves."""
+        return 0
+
+    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
         tiles = Tiles(b, unit.lanes)
         moves = (*self.starts, *self.fed, *self.yielded)
-        places = [
-            (tiles.place(len(self.body) + 2 * k), tiles.place(len(self.body) + 2 * k + 1))
-            for k in range(len(moves))
+        pairs = [
+            (each, (tiles.place(MOVES + 2 * k), tiles.place(MOVES + 2 * k + 1)))
+            for k, each in enumerate(moves)
         ]
-        pairs = list(zip(moves, places, strict=True))
         first, last = len(self.starts), len(self.starts) + len(self.fed)
         for each, (source, target) in pairs[:first]:
-            each.move.emit(b, unit.lanes, source, target)
-        for k, task in self.once:
-            unit.call(b, task, tiles.place(k))
+            each.move.emit(whole(b, each.move.pieces), unit.lanes, source, target)
+        _run(tiles, ONCE)
         with loop(b, 0, self.length) as count:
             round = b.sub(I64(self.length - 1), count) if self.reverse else count
             self._move(tiles, pairs[first:last], round)
-            for k, task in enumerate(self.body):
-                unit.call(b, task, tiles.place(k))
+            _run(tiles, BODY)
             self._move(tiles, pairs[last:], round)
 
     def _move(
@@ -71,7 +79,12 @@ class ScanTask(Writer):
                 place_of(tiles.b, place, element, tiles.b.mul(round, I64(step)))
                 for place, step in (
                     (source, each.source_step), (target, each.target_step)))
-            each.move.emit(tiles.b, tiles.lanes, source, target)
+            each.move.emit(whole(tiles.b, each.move.pieces), tiles.lanes, source, target)
+
+
+def _run(tiles: Tiles, number: int) -> None:
+    """The steps of a table: the loop over them is the place of that number, the table the next."""
+    tiles.b.call(given(tiles.b, number, pointer_to_run()), [tiles.place(number + 1)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +121,13 @@ def scan_task(
     no rounds."""
     inside, attrs = _body(instruction), instruction.attrs
     ends = ends_of(instruction, buffers)
-    tasks = [task for task in body if task is not None]
     pairs = (*ends.starts, *ends.fed, *ends.yielded)
     sizes = {b.type.storage.itemsize for pair in pairs for b in pair}
-    if len(tasks) < len(body) or not sizes <= ELEMENTS.keys() or not attrs["length"]:
+    if None in body or not sizes <= ELEMENTS.keys() or not attrs["length"]:
         return None
     ports = [p.name for p in inside.inputs]
     axes = [axis for k, axis in enumerate(attrs["axes"]) if f"x{k}" in ports]
-    once, left = _prepared(inside, tasks)
     return ScanTask(
-        once,
-        left,
         tuple(Each(_between(unreal(a.type.sizes), unreal(b.type.sizes), a))
               for a, b in ends.starts),
         tuple(_fed(a, b, axis) for (a, b), axis in zip(ends.fed, axes, strict=True)),
@@ -127,21 +136,20 @@ def scan_task(
         attrs["length"], bool(attrs["reverse"]))
 
 
-def _prepared(
-    body: Program, tasks: Sequence[Task]
-) -> tuple[tuple[tuple[int, Task], ...], tuple[Task, ...]]:
-    """What can be done before the rounds, and what is left to do in each."""
+def steady(body: Program, kernels: Sequence[Sequence[Kernel]]) -> frozenset[int]:
+    """The instructions of a body whose preparations read only what stays as it is in all rounds.
+    """
     changing = [body.buffers[k] for i in body.instructions for k in i.results]
     changing += [body.buffers[p.buffer] for p in body.inputs if p.name[0] in "xc"]
-    once: list[tuple[int, Task]] = []
-    left = list(tasks)
-    for number, (instruction, task) in enumerate(zip(body.instructions, tasks, strict=True)):
-        if isinstance(task, ProductTask) and (preparation := task.preparation) is not None:
-            right = body.buffers[instruction.operands[1]]
-            if not any(right.meets(other) for other in changing):
-                once.append((number, preparation))
-                left[number] = replace(task, prepared=True)
-    return tuple(once), tuple(left)
+    found = set()
+    for number, (instruction, (*before, _)) in enumerate(
+        zip(body.instructions, kernels, strict=True)
+    ):
+        moves = [kernel for kernel in before if isinstance(kernel, MoveTask)]
+        reads = [body.buffers[instruction.operands[k]] for m in moves for k, _ in m.moves]
+        if moves and not any(read.meets(other) for read in reads for other in changing):
+            found.add(number)
+    return frozenset(found)
 
 
 def _fed(sequence: Buffer, x: Buffer, axis: int) -> Each:

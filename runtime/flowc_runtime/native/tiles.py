@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from llvmlite import ir
 
 from flowc_runtime.native.lanes import I64, Lanes, Value, place_of, stretches
-from flowc_runtime.native.parts import Part
+from flowc_runtime.native.parts import Part, channel_blocks
+from flowc_runtime.native.ranges import Range
 from flowc_runtime.native.unit import given
 
 ACCUMULATORS = 24  # vectors of a tile, of the 32 registers that AVX-512 and NEON have
@@ -56,6 +57,25 @@ class Tiles:
         for index, stride in terms:
             total = self.b.add(total, self.b.mul(index, I64(stride)))
         return total
+
+    def blocks(self, some: Range, columns: int) -> Iterator[tuple[Value, Sequence[Part]]]:
+        """Some of so many columns in registers: the first of each block, and its parts."""
+        found = channel_blocks(columns, self.lanes)
+        share, done = some.share(sum(block.count for block in found), columns), 0
+        for block in found:
+            with share.part(done, block.count).each() as at:
+                yield self.sum((I64(1), block.start), (at, block.width)), block.parts
+            done += block.count
+
+    def evenly(self, some: Range, total: int, most: int) -> Iterator[tuple[Value, int]]:
+        """Some of `total` numbers in stretches of nearly the same length, `most` at most: the
+        first of each, and the length."""
+        found = list(even(total, most))
+        share, done = some.share(sum(count for _, count, _ in found), total), 0
+        for start, count, length in found:
+            with share.part(done, count).each() as k:
+                yield self.sum((I64(1), start), (k, length)), length
+            done += count
 
     def near(self, place: Value, numbers: int) -> Value:
         return place_of(self.b, place, "f32", I64(numbers)) if numbers else place

@@ -9,24 +9,73 @@ from typing import Any, Protocol, Self
 
 from llvmlite import ir
 
+from flowc_runtime.native.lanes import I64
+from flowc_runtime.native.ranges import Range
+
 PLACES = ir.PointerType()
+STEP = ir.FunctionType(ir.VoidType(), [PLACES, I64, I64])  # of places, and a range of pieces
 
 
-def given(b: ir.IRBuilder, number: int) -> Any:
+def pointer_to(type: Any) -> Any:
+    """LLVM's pointers are of no type, but llvmlite wants to know what a call gives."""
+    pointer = ir.PointerType()
+    pointer.pointee = type
+    return pointer
+
+
+def given(b: ir.IRBuilder, number: int, type: Any = PLACES) -> Any:
     """The place of that number which the function was given."""
     places = b.function.args[0]
-    return b.load(b.gep(places, [ir.IntType(64)(number)], source_etype=PLACES), typ=PLACES, align=8)
+    return b.load(b.gep(places, [I64(number)], source_etype=PLACES), typ=type, align=8)
 
 
-class Kernel(Protocol):
-    """Code to be written: `spilled_bytes` are those of memory of its own, zeroed once."""
+class Kernel(ABC):
+    """Code to be written: the function `name(places, first, last)`, which does some pieces.
+
+    Its places are those of operands, results, what is shared, and what is spilled; of a scan see
+    `scans.py`. Pieces write to different bytes, and none waits for another.
+    """
+
+    __slots__ = ()
 
     @property
-    def spilled_bytes(self) -> tuple[int, ...]: ...
+    @abstractmethod
+    def pieces(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def nanoseconds(self) -> float:
+        """About how long one thread takes for all pieces."""
+
+    @property
+    def whole_shares(self) -> bool:
+        """Whether each call has much to do before its first piece, so that few should be made."""
+        return False
+
+    @property
+    def before(self) -> Task | None:
+        """What has to be done first, at the same places."""
+        return None
+
+    @property
+    def shared_bytes(self) -> tuple[int, ...]:
+        """Memory that all threads see, as `before` leaves it."""
+        return ()
+
+    @property
+    def spilled_bytes(self) -> tuple[int, ...]:
+        """Memory of each thread's own, zeroed once."""
+        return ()
 
     def emit(self, unit: Unit, name: str) -> None:
-        """Adds the function `name(places)`: of operands, results, and what is spilled; of a scan
-        see `scans.py`."""
+        b = unit.function(name)
+        _, first, last = b.function.args
+        self.write(unit, b, Range(b, first, last))
+        b.ret_void()
+
+    @abstractmethod
+    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
+        """Adds what the function does."""
 
 
 class Task(Hashable, Protocol):
@@ -36,31 +85,18 @@ class Task(Hashable, Protocol):
         """None where it is left to NumPy."""
 
 
-class Writer(ABC):
-    """A task that is its own kernel; it keeps no memory of its own unless it says so."""
+class Writer(Kernel):
+    """A task that is its own kernel."""
 
     __slots__ = ()
 
     def kernel(self) -> Self:
         return self
 
-    @property
-    def spilled_bytes(self) -> tuple[int, ...]:
-        return ()
-
-    def emit(self, unit: Unit, name: str) -> None:
-        b = unit.function(name)
-        self.write(unit, b)
-        b.ret_void()
-
-    @abstractmethod
-    def write(self, unit: Unit, b: ir.IRBuilder) -> None:
-        """Adds what the function does: of operands, results, and what is spilled."""
-
 
 @dataclass
 class Unit:
-    """`lanes` are f32 a vector. All functions are of one argument: where their places stand."""
+    """`lanes` are f32 a vector."""
 
     lanes: int
     module: Any = field(default_factory=ir.Module)
@@ -75,12 +111,7 @@ class Unit:
             kernel.emit(self, name)
         return self.names[task]
 
-    def call(self, b: ir.IRBuilder, task: Task, places: Any) -> None:
-        """Has the function of a task called where the builder stands."""
-        b.call(self.module.globals[self.name_of(task)], [places])
-
     def function(self, name: str) -> ir.IRBuilder:
         """Where the code of a new function begins."""
-        type = ir.FunctionType(ir.VoidType(), [PLACES])
-        function = ir.Function(self.module, type, name)
+        function = ir.Function(self.module, STEP, name)
         return ir.IRBuilder(function.append_basic_block("entry"))

@@ -17,12 +17,17 @@ from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.ops.op import Array, BadValue
 from flowc_runtime.plan import Instruction, Program
+from flowc_runtime.threads import limit_threads
 
 
 class NumpyDevice:
     """Runs every op by the catalog's kernels."""
 
     name = "numpy"
+
+    def use_threads(self, count: int) -> None:
+        """They are those of NumPy's BLAS, in this process."""
+        limit_threads(count)
 
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
         return BoundProgram(program, memory)
