@@ -48,7 +48,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "flowc_runtime.device", "flowc_runtime.blocking", "flowc_runtime.threads"),
     "flowc_runtime.native": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
-        "flowc_runtime.blocking", "flowc_runtime.numpy_device", "flowc_runtime.threads"),
+        "flowc_runtime.device", "flowc_runtime.blocking", "flowc_runtime.numpy_device",
+        "flowc_runtime.threads"),
     "flowc_runtime.backend": (
         "flowc_runtime.device", "flowc_runtime.numpy_device", "flowc_runtime.native"),
     "flowc_runtime.blame": (

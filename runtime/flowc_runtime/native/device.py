@@ -68,8 +68,12 @@ class NativeCall:
         else:
             self._call = partial(run, table)
 
+        self._checks = [check for step in steps for check in step.checks]
+
     def __call__(self) -> None:
         self._call()
+        for check in self._checks:
+            check()
 
 
 def loop_over(steps: Sequence[Step], threads: int) -> tuple[int, Table]:
@@ -108,7 +112,8 @@ class NativeProgram(BoundProgram):
         if instruction.body is not None:
             return [self._step_of_scan(instruction, instruction.body, *codes)]
         tensors = (*instruction.operands, *instruction.results)
-        return steps_of(codes, [self._view(k).ctypes.data for k in tensors], self._threads)
+        return steps_of(
+            instruction, codes, [self._view(k).ctypes.data for k in tensors], self._threads)
 
     def _step_of_scan(self, instruction: Instruction, body: Program, code: Code) -> Step:
         """The body's steps are two tables: what is done once, and what in each round."""
@@ -117,8 +122,8 @@ class NativeProgram(BoundProgram):
         rounds: list[Step] = []
         kernels = [[kernel for kernel, _ in self._codes[id(i)]] for i in body.instructions]
         early = steady(body, kernels)
-        for number, inner in enumerate(body.instructions):
-            *before, last = inside._steps(inner)
+        for number, one in enumerate(body.instructions):
+            *before, last = inside._steps(one)
             (once if number in early else rounds).extend(before)
             rounds.append(last)
         loops = [loop_over(steps, self._threads) for steps in (once, rounds)]
@@ -127,9 +132,12 @@ class NativeProgram(BoundProgram):
         views = [self._memory.view(buffer) for pair in pairs for buffer in pair]
         tensors = [view.ctypes.data for view in views]
         loops_at = [at for function, table in loops for at in (function, ctypes.addressof(table))]
-        (step,) = steps_of([code], [*loops_at, *tensors], self._threads)
-        shared = any(inner.shared for inner in (*once, *rounds))
-        return replace(step, shared=shared, kept=(step.kept, loops, once, rounds, inside))
+        (step,) = steps_of(instruction, [code], [*loops_at, *tensors], self._threads)
+        within = (*once, *rounds)
+        return replace(
+            step, shared=any(inner.shared for inner in within),
+            kept=(step.kept, loops, once, rounds, inside),
+            checks=tuple(check for inner in within for check in inner.checks))
 
     def loop(self, index: int) -> NumpyLoop:
         instruction = self._program.instructions[index]

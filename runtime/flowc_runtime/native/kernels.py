@@ -8,9 +8,11 @@ from functools import lru_cache
 from flowc_runtime.expression import ROW_OPS
 from flowc_runtime.native.convolution import conv_task
 from flowc_runtime.native.expressions import elementwise_task, fused_task, row_task
+from flowc_runtime.native.indexing import gather_task, put_task, scatter_task, take_task
 from flowc_runtime.native.moving import MOVING, move_task
 from flowc_runtime.native.pooling import pool_task
 from flowc_runtime.native.products import product_task
+from flowc_runtime.native.random import random_task
 from flowc_runtime.native.scans import scan_task
 from flowc_runtime.native.sums import sum_task
 from flowc_runtime.native.unit import Kernel, Task
@@ -32,6 +34,11 @@ TASKS: Mapping[str, TaskOf] = {
     "max_pool_grad": pool_task,
     "avg_pool": pool_task,
     "avg_pool_grad": pool_task,
+    "gather": gather_task,
+    "scatter_add": scatter_task,
+    "take_along": take_task,
+    "put_along": put_task,
+    "random_uniform": random_task,
 }
 
 

@@ -7,7 +7,7 @@ each step.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -32,7 +32,8 @@ class Step:
     """A function of machine code and what it is given: the address of a thread's places, and how
     many bytes further those of the next thread are. Threads that share the step take `grain`
     pieces at a time; with 0 one thread does all. It `wakes` those that sleep where it is long.
-    `shared` says whether anything within is shared; `kept` is what only addresses refer to."""
+    `shared` says whether anything within is shared; `kept` is what only addresses refer to.
+    `checks` raise ExecutionError afterwards where an operand had to be refused."""
 
     function: int
     places: int
@@ -42,6 +43,7 @@ class Step:
     wakes: bool
     shared: bool
     kept: object
+    checks: tuple[Callable[[], None], ...] = ()
 
 
 def table_of(steps: Sequence[Step], pool: int) -> Table:

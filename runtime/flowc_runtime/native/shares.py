@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import partial
 
+from flowc_runtime.device import ExecutionError
 from flowc_runtime.memory import aligned_zeros
 from flowc_runtime.native.sequences import Step
 from flowc_runtime.native.unit import Kernel
+from flowc_runtime.ops.op import Array
+from flowc_runtime.plan import Instruction
 
 WORTH_NANOSECONDS = 5_000  # of a step; opening it to others and awaiting them takes some 300
 LONG_NANOSECONDS = 50_000  # of one that those who sleep are woken for, which takes some 3,000
@@ -26,10 +30,13 @@ def grain_of(kernel: Kernel, threads: int) -> int:
     return max(-(-kernel.pieces // (threads * times)), round(least))
 
 
-def steps_of(codes: Sequence[Code], tensors: Sequence[int], threads: int) -> list[Step]:
+def steps_of(
+    instruction: Instruction, codes: Sequence[Code], tensors: Sequence[int], threads: int
+) -> list[Step]:
     """Those of an instruction, one after the other; `tensors` are where operands and results
     are."""
-    shared = [aligned_zeros(size) for kernel, _ in codes for size in kernel.shared_bytes]
+    sharing = [[aligned_zeros(size) for size in kernel.shared_bytes] for kernel, _ in codes]
+    shared = [memory for each in sharing for memory in each]
     grains = [grain_of(kernel, threads) for kernel, _ in codes]
     own = [size for kernel, _ in codes for size in kernel.spilled_bytes]
     count = threads if own and any(grains) else 1
@@ -39,6 +46,12 @@ def steps_of(codes: Sequence[Code], tensors: Sequence[int], threads: int) -> lis
     stride = ctypes.sizeof(places) // count if count > 1 else 0
     return [
         Step(address, ctypes.addressof(places), stride, kernel.pieces, grain,
-             kernel.nanoseconds > LONG_NANOSECONDS, grain > 0, (places, shared, spilled))
-        for (kernel, address), grain in zip(codes, grains, strict=True)
+             kernel.nanoseconds > LONG_NANOSECONDS, grain > 0, (places, shared, spilled),
+             (partial(_check, kernel, mine, instruction),) if kernel.refuses else ())
+        for (kernel, address), grain, mine in zip(codes, grains, sharing, strict=True)
     ]
+
+
+def _check(kernel: Kernel, shared: Sequence[Array], instruction: Instruction) -> None:
+    if reason := kernel.refusal(shared):
+        raise ExecutionError.of(instruction, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -11,6 +11,7 @@ from llvmlite import ir
 
 from flowc_runtime.native.lanes import I64
 from flowc_runtime.native.ranges import Range
+from flowc_runtime.ops.op import Array
 
 PLACES = ir.PointerType()
 STEP = ir.FunctionType(ir.VoidType(), [PLACES, I64, I64])  # of places, and a range of pieces
@@ -61,6 +62,15 @@ class Kernel(ABC):
     def shared_bytes(self) -> tuple[int, ...]:
         """Memory that all threads see, as `before` leaves it."""
         return ()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether there are operands that it has to refuse."""
+        return False
+
+    def refusal(self, shared: Sequence[Array]) -> str:
+        """What was wrong with operands, as the shared memory tells afterwards; empty if nothing."""
+        return ""
 
     @property
     def spilled_bytes(self) -> tuple[int, ...]:

@@ -35,8 +35,13 @@ def need_inside(index: Array, size: int) -> None:
         return
     for value in (int(index.min()), int(index.max())):
         if not 0 <= value < size:
-            legal = f"0..{size - 1}" if size else "an axis without elements"
-            raise BadValue(f"index {value} is outside {legal}")
+            raise BadValue(outside(value, size))
+
+
+def outside(value: int, size: int) -> str:
+    """What is wrong with an index."""
+    legal = f"0..{size - 1}" if size else "an axis without elements"
+    return f"index {value} is outside {legal}"
 
 
 def as_i64(index: Array, scratch: Array) -> Array:
