@@ -13,9 +13,10 @@ from flowc_runtime.memory import HostMemory
 from flowc_runtime.native.build import addresses_of
 from flowc_runtime.native.kernels import in_order, kernel_of, task_of
 from flowc_runtime.native.pool import pool_of
-from flowc_runtime.native.scans import ends_of, steady
+from flowc_runtime.native.scans import WORDS, ends_of, steady
 from flowc_runtime.native.sequences import Step, Table, run_address, table_of
 from flowc_runtime.native.shares import Code, steps_of
+from flowc_runtime.native.standing import Standing
 from flowc_runtime.native.target import this_target
 from flowc_runtime.native.unit import Unit
 from flowc_runtime.numpy_device import BoundProgram
@@ -25,6 +26,8 @@ from flowc_runtime.plan import Buffer, Instruction, Program
 from flowc_runtime.threads import blas, limit_threads
 
 Codes = Mapping[int, tuple[Code, ...]]  # by the identity of an instruction, in order
+
+PLACE_BYTES = 8
 
 _RUN = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -122,22 +125,36 @@ class NativeProgram(BoundProgram):
         rounds: list[Step] = []
         kernels = [[kernel for kernel, _ in self._codes[id(i)]] for i in body.instructions]
         early = steady(body, kernels)
+        lasts: list[Step] = []
         for number, one in enumerate(body.instructions):
             *before, last = inside._steps(one)
             (once if number in early else rounds).extend(before)
             rounds.append(last)
+            lasts.append(last)
         loops = [loop_over(steps, self._threads) for steps in (once, rounds)]
         ends = ends_of(instruction, self._program.buffers)
-        pairs = (*ends.starts, *ends.fed, *ends.yielded)
-        views = [self._memory.view(buffer) for pair in pairs for buffer in pair]
-        tensors = [view.ctypes.data for view in views]
-        loops_at = [at for function, table in loops for at in (function, ctypes.addressof(table))]
-        (step,) = steps_of(instruction, [code], [*loops_at, *tensors], self._threads)
+        standing = self._standing(ends.standing, lasts)
+        places = [at for function, table in loops for at in (function, ctypes.addressof(table))]
+        places.append(ctypes.addressof(standing))
+        places += [self._memory.view(buffer).ctypes.data for buffer in ends.moved]
+        (step,) = steps_of(instruction, [code], places, self._threads)
         within = (*once, *rounds)
         return replace(
             step, shared=any(inner.shared for inner in within),
-            kept=(step.kept, loops, once, rounds, inside),
+            kept=(step.kept, loops, standing, once, rounds, inside),
             checks=tuple(check for inner in within for check in inner.checks))
+
+    def _standing(self, elements: Sequence[Standing], steps: Sequence[Step]) -> Table:
+        """How many entries, then each: where a step of the body finds a place, and which it is."""
+        words: list[int] = []
+        for each in elements:
+            begin = self._memory.view(each.sequence).ctypes.data
+            for use in each.uses:
+                step = steps[use.instruction]
+                for thread in range(self._threads if step.stride else 1):
+                    noted = step.places + thread * step.stride + PLACE_BYTES * use.position
+                    words += [noted, begin + use.offset, each.step]
+        return (ctypes.c_int64 * (1 + len(words)))(len(words) // WORDS, *words)
 
     def loop(self, index: int) -> NumpyLoop:
         instruction = self._program.instructions[index]

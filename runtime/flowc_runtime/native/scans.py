@@ -1,7 +1,8 @@
 """Machine code of a scan: its rounds, with what is copied in and out, without a way back to Python.
 
 A body has code where all its instructions have. The places of a scan are two loops over steps, each
-with its table: what is done once, and the body; then, in pairs, where each move reads and writes.
+with its table: what is done once, and the body; a table of what stands elsewhere in each round;
+then, in pairs, where each move reads and writes.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from flowc_runtime.native.moves import ELEMENTS, Move, move_of, unreal
 from flowc_runtime.native.moving import MoveTask
 from flowc_runtime.native.ranges import Range, whole
 from flowc_runtime.native.sequences import pointer_to_run
+from flowc_runtime.native.standing import Standing, standing_source, standing_target
 from flowc_runtime.native.tiles import Tiles
-from flowc_runtime.native.unit import Kernel, Task, Unit, Writer, given
+from flowc_runtime.native.unit import PLACES, Kernel, Task, Unit, Writer, given
 from flowc_runtime.plan import Buffer, Instruction, Program
 
-ONCE, BODY, MOVES = 0, 2, 4  # the numbers of places
+ONCE, BODY, STANDING, MOVES = 0, 2, 4, 5  # the numbers of places
+WORDS = 3  # of an entry of what stands elsewhere: where its place is noted, the first, and the step
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class ScanTask(Writer):
         _run(tiles, ONCE)
         with loop(b, 0, self.length) as count:
             round = b.sub(I64(self.length - 1), count) if self.reverse else count
+            _stand(tiles, round)
             self._move(tiles, pairs[first:last], round)
             _run(tiles, BODY)
             self._move(tiles, pairs[last:], round)
@@ -82,6 +86,17 @@ class ScanTask(Writer):
             each.move.emit(whole(tiles.b, each.move.pieces), tiles.lanes, source, target)
 
 
+def _stand(tiles: Tiles, round: Value) -> None:
+    """Notes where in this round the elements are that are not copied."""
+    b, table = tiles.b, tiles.place(STANDING)
+    with loop(b, 0, b.load(table, typ=I64, align=8)) as k:
+        entry = place_of(b, table, "i64", b.add(b.mul(k, I64(WORDS)), I64(1)))
+        noted, first, step = (
+            b.load(place_of(b, entry, "i64", I64(n)), typ=type, align=8)
+            for n, type in enumerate((PLACES, I64, I64)))
+        b.store(b.add(first, b.mul(round, step)), noted, align=8)
+
+
 def _run(tiles: Tiles, number: int) -> None:
     """The steps of a table: the loop over them is the place of that number, the table the next."""
     tiles.b.call(given(tiles.b, number, pointer_to_run()), [tiles.place(number + 1)])
@@ -89,12 +104,19 @@ def _run(tiles: Tiles, number: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """The buffers that a scan's moves are between: (source, target) each, in order of the task's.
-    """
+    """The buffers that a scan's moves are between: (source, target) each, in order of the task's,
+    of sequences with the axis that is walked; and what is not moved."""
 
     starts: tuple[tuple[Buffer, Buffer], ...]
-    fed: tuple[tuple[Buffer, Buffer], ...]
-    yielded: tuple[tuple[Buffer, Buffer], ...]
+    fed: tuple[tuple[Buffer, Buffer, int], ...]
+    yielded: tuple[tuple[Buffer, Buffer, int], ...]
+    standing: tuple[Standing, ...]
+
+    @property
+    def moved(self) -> list[Buffer]:
+        """One after the other."""
+        pairs = (*self.starts, *(ends[:2] for ends in (*self.fed, *self.yielded)))
+        return [buffer for pair in pairs for buffer in pair]
 
 
 def ends_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Ends:
@@ -105,13 +127,21 @@ def ends_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Ends:
     results = [buffers[k] for k in instruction.results]
     ports = {p.name: inside.buffers[p.buffer] for p in inside.inputs}
     starts = zip(operands[sequences:], results[:carries], strict=False)
+    fed = [
+        (operands[k], ports[f"x{k}"], axis) for k, axis in enumerate(attrs["axes"])
+        if f"x{k}" in ports
+    ]
+    yields = zip(inside.outputs, results[carries:], attrs["yield_axes"], strict=True)
+    yielded = [(port.buffer, to, axis) for port, to, axis in yields]
+    sources = [standing_source(inside, sequence, axis, x) for sequence, x, axis in fed]
+    targets = [standing_target(inside, y, sequence, axis) for y, sequence, axis in yielded]
     return Ends(
         tuple((a, b) for a, b in starts if not same_place(a, b)),
-        tuple((operands[k], ports[f"x{k}"]) for k in range(sequences) if f"x{k}" in ports),
-        tuple(
-            (inside.buffers[port.buffer], to)
-            for to, port in zip(results[carries:], inside.outputs, strict=True)),
-    )
+        tuple(ends for ends, found in zip(fed, sources, strict=True) if found is None),
+        tuple((inside.buffers[y], sequence, axis)
+              for (y, sequence, axis), found in zip(yielded, targets, strict=True)
+              if found is None),
+        tuple(found for found in (*sources, *targets) if found is not None))
 
 
 def scan_task(
@@ -119,20 +149,15 @@ def scan_task(
 ) -> ScanTask | None:
     """None where an instruction of the body has no code, an element is of two bytes, or there are
     no rounds."""
-    inside, attrs = _body(instruction), instruction.attrs
-    ends = ends_of(instruction, buffers)
-    pairs = (*ends.starts, *ends.fed, *ends.yielded)
-    sizes = {b.type.storage.itemsize for pair in pairs for b in pair}
+    attrs, ends = instruction.attrs, ends_of(instruction, buffers)
+    sizes = {b.type.storage.itemsize for b in ends.moved}
     if None in body or not sizes <= ELEMENTS.keys() or not attrs["length"]:
         return None
-    ports = [p.name for p in inside.inputs]
-    axes = [axis for k, axis in enumerate(attrs["axes"]) if f"x{k}" in ports]
     return ScanTask(
         tuple(Each(_between(unreal(a.type.sizes), unreal(b.type.sizes), a))
               for a, b in ends.starts),
-        tuple(_fed(a, b, axis) for (a, b), axis in zip(ends.fed, axes, strict=True)),
-        tuple(_yielded(a, b, axis)
-              for (a, b), axis in zip(ends.yielded, attrs["yield_axes"], strict=True)),
+        tuple(_fed(*each) for each in ends.fed),
+        tuple(_yielded(*each) for each in ends.yielded),
         attrs["length"], bool(attrs["reverse"]))
 
 
