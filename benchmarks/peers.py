@@ -14,6 +14,7 @@ the tables are put into docs/explanation/speed.md.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -69,10 +70,12 @@ class Contestant:
 @contextmanager
 def started(python: str, peer: str, model: str, mode: str, threads: int) -> Iterator[Contestant]:
     command = [python, HERE / f"{peer}_steps.py", model, mode, str(threads)]
+    # What pip installs is kept as bytecode; so is flowc of a checkout, but not where this is set.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True)
+        text=True, env=environment)
     contestant = Contestant(process)
     with process:
         contestant.steps(1)

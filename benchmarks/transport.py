@@ -34,7 +34,8 @@ def child(me: str, shared_memory: bool, work: str, rounds: int) -> None:
 
     from flowc_runtime.cluster.exchange import Incoming, Outgoing, Peer
     from flowc_runtime.cluster.grpc_options import SERVER_OPTIONS
-    from flowc_runtime.cluster.transport import TensorExchange, pull_handler
+    from flowc_runtime.cluster.transport.exchange import TensorExchange
+    from flowc_runtime.cluster.transport.serve import pull_handler
 
     class Late(grpc.GenericRpcHandler):  # type: ignore[misc]
         def service(self, details):  # type: ignore[no-untyped-def]

@@ -130,21 +130,27 @@ def _open(
 
 def _check_fits(job: TrainingJob, sink: Sink) -> None:
     """Stops where the tasks of a host need more memory than it has."""
+    parts, cluster = job.planned.cluster_plan, job.planned.cluster
+    if parts is None or cluster is None:
+        return
     from flowc.distributed import tasks_for
     from flowc.planning.fits import check_fits
 
-    parts, cluster = job.planned.cluster_plan, job.planned.cluster
-    if parts is not None and cluster is not None:
-        check_fits(parts, tasks_for(parts, cluster), sink)
-        sink.stop_on_errors()
+    check_fits(parts, tasks_for(parts, cluster), sink)
+    sink.stop_on_errors()
 
 
 def _foretold(job: TrainingJob) -> Callable[[], float]:
-    from flowc.cli.costs import costs_by_host
-    from flowc.planning.foretold import foretold_seconds
+    """Asked for when the training has ended: its imports are no part of the start."""
 
-    costs = costs_by_host(backend=job.setup.backend)
-    return lambda: foretold_seconds(job.planned, job.settings.shards or 1, costs)
+    def foretold() -> float:
+        from flowc.cli.costs import costs_by_host
+        from flowc.planning.foretold import foretold_seconds
+
+        costs = costs_by_host(backend=job.setup.backend)
+        return foretold_seconds(job.planned, job.settings.shards or 1, costs)
+
+    return foretold
 
 
 def _summary(job: TrainingJob) -> None:

@@ -20,7 +20,7 @@ from flowc_runtime.cluster.exchange import Aborted
 from flowc_runtime.cluster.messages import Configure, Load, Member, Run, Setup
 from flowc_runtime.cluster.plan import ClusterPlan, Sync
 from flowc_runtime.cluster.planfile import write_cluster_plan
-from flowc_runtime.cluster.transport import TensorExchange
+from flowc_runtime.cluster.transport.exchange import TensorExchange
 from flowc_runtime.cluster.work.body import Body
 
 TEXT = """

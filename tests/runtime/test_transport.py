@@ -26,8 +26,8 @@ from flowc_runtime.cluster.exchange import (
     PeerLost,
 )
 from flowc_runtime.cluster.grpc_options import SERVER_OPTIONS
-from flowc_runtime.cluster.transport import TensorExchange, pull_handler
 from flowc_runtime.cluster.transport.boxes import SharedOutbox
+from flowc_runtime.cluster.transport.exchange import TensorExchange
 from flowc_runtime.cluster.transport.folder import Folder, find
 from flowc_runtime.cluster.transport.frames import (
     PULL,
@@ -38,6 +38,7 @@ from flowc_runtime.cluster.transport.frames import (
     decode_request,
     encode_request,
 )
+from flowc_runtime.cluster.transport.serve import pull_handler
 
 WAYS = {"shared memory": True, "network": False}
 PATIENT = 20.0

@@ -9,7 +9,8 @@ from flowc_runtime.cluster.control.credentials import Credentials
 from flowc_runtime.cluster.exchange import Exchange
 from flowc_runtime.cluster.measure import measure_handler
 from flowc_runtime.cluster.task import Task, TaskBody
-from flowc_runtime.cluster.transport import TensorExchange, pull_handler
+from flowc_runtime.cluster.transport.exchange import TensorExchange
+from flowc_runtime.cluster.transport.serve import pull_handler
 from flowc_runtime.cluster.work.body import Body
 
 
