@@ -50,6 +50,7 @@ def flowc_steps(model: str, backend: str, threads: int) -> Steps:
     batch = {name: made_up(view) for name, view in bound.inputs.items()}
 
     def steps(count: int) -> float:
+        session.device.use_threads(threads)  # the other backend has its own for the whole process
         session.load(start)  # else the batch is soon learned, and its gradients denormal
         began = time.perf_counter()
         with np.errstate(all="ignore"):

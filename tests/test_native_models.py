@@ -106,7 +106,7 @@ def test_a_training_has_the_same_bits_whatever_number_of_threads(
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("model", ["spiral", "gan", "fashion_mlp"])
+@pytest.mark.parametrize("model", ["spiral", "gan", "fashion_mlp", "lenet", "tagger"])
 def test_ten_thousand_steps_of_two_threads_are_those_of_one(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
