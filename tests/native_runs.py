@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from programs import Arrays, execute, outputs_of, plan_of
+from programs import Arrays, execute, fused, outputs_of, plan_of
 
-from flowc.graph.graph import Graph
+from flowc.graph.builder import Builder
+from flowc.graph.graph import Graph, Output
 from flowc_runtime.executor import Session
 from flowc_runtime.native import NativeDevice, shares
 from flowc_runtime.native.device import NativeCall
+from flowc_runtime.types import parse_type
 
 THREADS = (1, 2, 3)
 Way = Callable[[Graph, Arrays], dict[str, np.ndarray]]  # one of those below
@@ -30,6 +32,26 @@ def assert_same_bits(found: Arrays, wanted: Arrays) -> None:
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         assert found[name].tobytes() == value.tobytes(), name
+
+
+def some_steps() -> tuple[Graph, Arrays]:
+    """A product, a kernel of rows, a sum over rows, and a lookup that may be refused."""
+    b = Builder()
+    x, w, i = (b.input(n, parse_type(t)) for n, t in (
+        ("x", "f32[96, 80]"), ("w", "f32[80, 70]"), ("i", "i32[5]")))
+    lines = ("t0 = exp(i0)", "t1 = row_sum(t0)", "o0 = div(t0, t1)")
+    (rows,) = fused(b, lines, b("matmul", x, w), shape=(96, 70))
+    found = b("gather", rows, i)
+    total = b("reduce_sum", rows, axes=(0,), keep=False)
+    graph = b.finish([Output("found", found.ref), Output("total", total.ref)])
+    rng = np.random.default_rng(1)
+    sides = {"x": rng.normal(size=(96, 80)), "w": rng.normal(size=(80, 70))}
+    return graph, {**{n: a.astype(np.float32) for n, a in sides.items()},
+                   "i": np.arange(5, dtype=np.int32)}
+
+
+def run_on(threads: int, graph: Graph, inputs: Arrays) -> dict[str, np.ndarray]:
+    return outputs_of(Session(plan_of(graph, "step"), threads, NativeDevice()), graph, inputs, {})
 
 
 def natively(graph: Graph, inputs: Arrays) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import run
+from safetensors.numpy import load_file
 from zoo import SMALL
 
 from flowc.diagnostic import Sink
@@ -18,6 +19,8 @@ from flowc_runtime.executor import Session
 from flowc_runtime.plan import Instruction, Plan
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
+
+from native_runs import assert_same_bits, share_all
 
 FOLDER = Path(__file__).parents[1] / "models"
 LARGE = ("efficientnet_lite0", "inception_v3", "resnet50")
@@ -34,9 +37,9 @@ def plan_of(model: str) -> Plan:
     return compile(Source(path.name, path.read_text(), path.parent), Sink(), options)[1]
 
 
-def ready(plan: Plan, backend: str) -> Session:
+def ready(plan: Plan, backend: str, threads: int = 1) -> Session:
     """Initialised, and fed with made-up examples."""
-    session = Session(plan, device=device_of(backend))
+    session = Session(plan, threads, device_of(backend))
     initialise(session, SEED)
     rng = np.random.default_rng(SEED)
     for view in session.inputs("train").values():
@@ -77,13 +80,53 @@ def test_each_instruction_of_a_step_gives_what_numpy_gives(model: str) -> None:
             np.testing.assert_allclose(found, wanted, 2e-5, 2e-6 * size, err_msg=str(instruction))
 
 
-def test_a_run_gives_the_same_bits_again() -> None:
-    plan = plan_of("tagger")
-    first, second = (ready(plan, "native") for _ in range(2))
-    for session in (first, second):
-        session.run("train", seed=SEED, step=1)
-    for path, value in first.variables.items():
-        np.testing.assert_array_equal(second.variables[path], value, err_msg=path)
+def trained(plan: Plan, threads: int, steps: int) -> dict[str, np.ndarray]:
+    """The variables after some steps of the same examples."""
+    session = ready(plan, "native", threads)
+    bound = session.bind("train")
+    with np.errstate(all="ignore"):
+        for step in range(steps):
+            bound.set_system(SEED, step)
+            bound.run(0, len(bound.program.instructions))
+    return dict(session.variables)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_training_has_the_same_bits_whatever_number_of_threads(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share_all(monkeypatch)
+    plan = plan_of(model)
+    if "train" not in plan.programs:
+        pytest.skip("not to be trained")
+    alone = trained(plan, 1, 4)
+    for threads in (1, 2, 3):
+        assert_same_bits(trained(plan, threads, 4), alone)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("model", ["spiral", "gan", "fashion_mlp", "lenet", "tagger"])
+def test_ten_thousand_steps_of_two_threads_are_those_of_one(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share_all(monkeypatch)
+    plan = plan_of(model)
+    assert_same_bits(trained(plan, 2, 10_000), trained(plan, 1, 10_000))
+
+
+def test_the_command_trains_to_the_same_bits_whatever_number_of_threads(tmp_path: Path) -> None:
+    outs = [tmp_path / str(threads) for threads in (1, 2, 3)]
+    for threads, out in enumerate(outs, 1):
+        done = run("train", FOLDER / "spiral.flow", "--backend", "native", "--threads", threads,
+                   "--steps", "30", "--out", out)
+        assert done.exit_code == 0, done.stderr
+    (first, *others) = ([load_file(path) for path in sorted(out.rglob("*.safetensors"))]
+                        for out in outs)
+    assert first
+    for other in others:
+        for a, b in zip(first, other, strict=True):
+            assert_same_bits(b, a)
 
 
 def test_a_model_trains_and_is_measured_with_machine_code(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class NativeDevice:
 
     def use_threads(self, count: int) -> None:
         """Those of machine code; BLAS has one, since its sums depend on how many it has."""
-        limit_threads(1)
+        limit_threads(min(count, 1))
         self._threads = count
 
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
