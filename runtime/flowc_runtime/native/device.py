@@ -63,7 +63,7 @@ class NativeCall:
         self.steps = steps
         address, table = loop_over(steps, threads)
         run = _RUN(address)
-        if any(step.shared for step in steps):
+        if any(step.nanoseconds for step in steps):
             self._call = partial(pool_of(threads).run, run, table)
         else:
             self._call = partial(run, table)
@@ -72,10 +72,10 @@ class NativeCall:
         self._call()
 
 
-def loop_over(steps: Sequence[Step], threads: int) -> tuple[int, Table]:
+def loop_over(steps: Sequence[Step], threads: int, rounds: int = 1) -> tuple[int, Table]:
     """The address of the loop over some steps, and the table that it is given."""
-    shared = any(step.shared for step in steps)
-    return run_address(shared), table_of(steps, pool_of(threads).address if shared else 0)
+    shared = any(step.nanoseconds for step in steps)
+    return run_address(shared), table_of(steps, pool_of(threads).address if shared else 0, rounds)
 
 
 class NativeProgram(BoundProgram):
@@ -111,25 +111,30 @@ class NativeProgram(BoundProgram):
         return steps_of(codes, [self._view(k).ctypes.data for k in tensors], self._threads)
 
     def _step_of_scan(self, instruction: Instruction, body: Program, code: Code) -> Step:
-        """The body's steps are two tables: what is done once, and what in each round."""
-        inside = NativeProgram(body, self._memory, self._codes, self._threads)
-        once: list[Step] = []
-        rounds: list[Step] = []
-        kernels = [[kernel for kernel, _ in self._codes[id(i)]] for i in body.instructions]
-        early = steady(body, kernels)
-        for number, inner in enumerate(body.instructions):
-            *before, last = inside._steps(inner)
-            (once if number in early else rounds).extend(before)
-            rounds.append(last)
-        loops = [loop_over(steps, self._threads) for steps in (once, rounds)]
+        once, each = NativeProgram(
+            body, self._memory, self._codes, self._threads)._steps_of_body()
+        length = instruction.attrs["length"]
+        loops = [loop_over(once, self._threads), loop_over(each, self._threads, length)]
         ends = ends_of(instruction, self._program.buffers)
         pairs = (*ends.starts, *ends.fed, *ends.yielded)
-        views = [self._memory.view(buffer) for pair in pairs for buffer in pair]
-        tensors = [view.ctypes.data for view in views]
-        loops_at = [at for function, table in loops for at in (function, ctypes.addressof(table))]
-        (step,) = steps_of([code], [*loops_at, *tensors], self._threads)
-        shared = any(inner.shared for inner in (*once, *rounds))
-        return replace(step, shared=shared, kept=(step.kept, loops, once, rounds, inside))
+        places = [at for function, table in loops for at in (function, ctypes.addressof(table))]
+        places += [self._memory.view(buffer).ctypes.data for pair in pairs for buffer in pair]
+        (step,) = steps_of([code], places, self._threads)
+        shared = sum(step.nanoseconds for step in (*once, *(length * each)))
+        return replace(step, nanoseconds=shared, kept=(step.kept, loops, once, each))
+
+    def _steps_of_body(self) -> tuple[list[Step], list[Step]]:
+        """Those that are done once before the rounds of a scan, and those of each round."""
+        body = self._program
+        once: list[Step] = []
+        each: list[Step] = []
+        kernels = [[kernel for kernel, _ in self._codes[id(i)]] for i in body.instructions]
+        early = steady(body, kernels)
+        for number, instruction in enumerate(body.instructions):
+            *before, last = self._steps(instruction)
+            (once if number in early else each).extend(before)
+            each.append(last)
+        return once, each
 
     def loop(self, index: int) -> NumpyLoop:
         instruction = self._program.instructions[index]
