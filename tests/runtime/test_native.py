@@ -122,6 +122,19 @@ def test_a_row_is_reduced_alike_however_many_there_are() -> None:
         np.testing.assert_array_equal(alone[0], all_rows[k])
 
 
+@pytest.mark.parametrize("shape", [(9001,), (3, 5001), (2, 3, 4096)])
+def test_a_long_row_is_cut_where_its_elements_do_not_belong_together(
+    shape: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(4)
+    x, row = rng.normal(size=shape).astype(np.float32), rng.normal(size=shape[-1:])
+    lines = ("t0 = tanh(i0)", "o0 = mul(t0, i1)", "o1 = sub(i0, i2)")
+    given = x, row.astype(np.float32), np.ones((), np.float32)
+    found, wanted = (values(lines, *given, run=way) for way in (natively, by_numpy))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
 def test_other_dtypes() -> None:
     counts = np.arange(-40, 41, dtype=np.int32)
     lines = ("t0 = greater(i0, 3)", "t1 = where(t0, i0, 7)", "t2 = cast(t1, {dtype=f32})",

@@ -91,6 +91,19 @@ def test_rows_that_become_columns(perm: tuple[int, ...]) -> None:
     compared("transpose", [numbered([37, 50, 66], "i32")], "i32", {"perm": perm})
 
 
+@pytest.mark.parametrize("sizes", [[9001], [3, 5001], [70, 130], [2, 200, 64]])
+@pytest.mark.parametrize("dtype", ["f32", "i64", "u8"])
+def test_long_axes_are_moved_in_pieces(sizes: list[int], dtype: str) -> None:
+    x = numbered(sizes, dtype)
+    compared("transpose", [x], dtype, {"perm": tuple(reversed(range(len(sizes))))})
+    compared("broadcast", [x], dtype, {"shape": (3, *sizes)})
+    every = {"starts": (1,) * len(sizes), "steps": (1,) * len(sizes), "stops": tuple(sizes)}
+    compared("slice", [x], dtype, every)
+    wider = tuple(n + 1 for n in sizes)
+    compared("unslice", [x], dtype, {"shape": wider, **every, "stops": wider})
+    compared("concat", [x, x], dtype, {"axis": 0})
+
+
 def test_a_scan_moves_nothing_of_what_is_empty() -> None:
     """An axis of size 0 is not one of size 1, which can be left out."""
     b, body = Builder(), Builder()

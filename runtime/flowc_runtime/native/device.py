@@ -66,7 +66,7 @@ class NativeCall:
         self.steps = steps
         address, table = loop_over(steps, threads)
         run = _RUN(address)
-        if any(step.shared for step in steps):
+        if any(step.nanoseconds for step in steps):
             self._call = partial(pool_of(threads).run, run, table)
         else:
             self._call = partial(run, table)
@@ -79,10 +79,10 @@ class NativeCall:
             check()
 
 
-def loop_over(steps: Sequence[Step], threads: int) -> tuple[int, Table]:
+def loop_over(steps: Sequence[Step], threads: int, rounds: int = 1) -> tuple[int, Table]:
     """The address of the loop over some steps, and the table that it is given."""
-    shared = any(step.shared for step in steps)
-    return run_address(shared), table_of(steps, pool_of(threads).address if shared else 0)
+    shared = any(step.nanoseconds for step in steps)
+    return run_address(shared), table_of(steps, pool_of(threads).address if shared else 0, rounds)
 
 
 class NativeProgram(BoundProgram):
@@ -119,41 +119,43 @@ class NativeProgram(BoundProgram):
             instruction, codes, [self._view(k).ctypes.data for k in tensors], self._threads)
 
     def _step_of_scan(self, instruction: Instruction, body: Program, code: Code) -> Step:
-        """The body's steps are two tables: what is done once, and what in each round."""
         inside = NativeProgram(body, self._memory, self._codes, self._threads)
-        once: list[Step] = []
-        rounds: list[Step] = []
-        kernels = [[kernel for kernel, _ in self._codes[id(i)]] for i in body.instructions]
-        early = steady(body, kernels)
-        lasts: list[Step] = []
-        for number, one in enumerate(body.instructions):
-            *before, last = inside._steps(one)
-            (once if number in early else rounds).extend(before)
-            rounds.append(last)
-            lasts.append(last)
-        loops = [loop_over(steps, self._threads) for steps in (once, rounds)]
+        steps = [inside._steps(one) for one in body.instructions]
+        once, each = inside._once_and_each(steps)
+        length = instruction.attrs["length"]
+        loops = [loop_over(once, self._threads), loop_over(each, self._threads, length)]
         ends = ends_of(instruction, self._program.buffers)
-        standing = self._standing(ends.standing, lasts)
+        standing = self._standing(ends.standing, [last for *_, last in steps])
         places = [at for function, table in loops for at in (function, ctypes.addressof(table))]
         places.append(ctypes.addressof(standing))
         places += [self._memory.view(buffer).ctypes.data for buffer in ends.moved]
         (step,) = steps_of(instruction, [code], places, self._threads)
-        within = (*once, *rounds)
         return replace(
-            step, shared=any(inner.shared for inner in within),
-            kept=(step.kept, loops, standing, once, rounds, inside),
-            checks=tuple(check for inner in within for check in inner.checks))
+            step, nanoseconds=sum(inner.nanoseconds for inner in (*once, *(length * each))),
+            kept=(step.kept, loops, standing, once, each),
+            checks=tuple(check for inner in (*once, *each) for check in inner.checks))
+
+    def _once_and_each(self, steps: Sequence[Sequence[Step]]) -> tuple[list[Step], list[Step]]:
+        """Of a body: what is done once before the rounds of a scan, and what in each round."""
+        kernels = [[k for k, _ in self._codes[id(i)]] for i in self._program.instructions]
+        early = steady(self._program, kernels)
+        once: list[Step] = []
+        each: list[Step] = []
+        for number, (*before, last) in enumerate(steps):
+            (once if number in early else each).extend(before)
+            each.append(last)
+        return once, each
 
     def _standing(self, elements: Sequence[Standing], steps: Sequence[Step]) -> Table:
         """How many entries, then each: where a step of the body finds a place, and which it is."""
         words: list[int] = []
-        for each in elements:
-            begin = self._memory.view(each.sequence).ctypes.data
-            for use in each.uses:
+        for element in elements:
+            begin = self._memory.view(element.sequence).ctypes.data
+            for use in element.uses:
                 step = steps[use.instruction]
                 for thread in range(self._threads if step.stride else 1):
                     noted = step.places + thread * step.stride + PLACE_BYTES * use.position
-                    words += [noted, begin + use.offset, each.step]
+                    words += [noted, begin + use.offset, element.step]
         return (ctypes.c_int64 * (1 + len(words)))(len(words) // WORDS, *words)
 
     def loop(self, index: int) -> NumpyLoop:

@@ -21,6 +21,7 @@ from flowc_runtime.native.unit import PLACES, STEP, Unit, pointer_to
 
 WORDS = (pointer_to(STEP), PLACES, I64, I64, I64, I64)  # of a step
 RUN = "run"
+LONG_NANOSECONDS = 50_000  # of work that those who sleep are woken for, which takes some 3,000
 
 Table = ctypes.Array[ctypes.c_int64]
 
@@ -31,26 +32,28 @@ _RUN = ir.FunctionType(ir.VoidType(), [PLACES])
 class Step:
     """A function of machine code and what it is given: the address of a thread's places, and how
     many bytes further those of the next thread are. Threads that share the step take `grain`
-    pieces at a time; with 0 one thread does all. It `wakes` those that sleep where it is long.
-    `shared` says whether anything within is shared; `kept` is what only addresses refer to.
-    `checks` raise ExecutionError afterwards where an operand had to be refused."""
+    pieces at a time; with 0 one thread does all. What is shared, of it or within it, would take
+    one thread about so many `nanoseconds`; `kept` is what only addresses refer to. `checks` raise
+    ExecutionError afterwards where an operand had to be refused."""
 
     function: int
     places: int
     stride: int
     pieces: int
     grain: int
-    wakes: bool
-    shared: bool
+    nanoseconds: float
     kept: object
     checks: tuple[Callable[[], None], ...] = ()
 
 
-def table_of(steps: Sequence[Step], pool: int) -> Table:
+def table_of(steps: Sequence[Step], pool: int, rounds: int) -> Table:
+    """Of steps that are gone through so often. Who sleeps is woken where enough is to come."""
+    left = rounds * sum(step.nanoseconds for step in steps)
     words = [len(steps), pool]
     for step in steps:
-        words += [
-            step.function, step.places, step.stride, step.pieces, step.grain, step.wakes]
+        wakes = left > LONG_NANOSECONDS
+        words += [step.function, step.places, step.stride, step.pieces, step.grain, wakes]
+        left -= step.nanoseconds
     return (ctypes.c_int64 * len(words))(*words)
 
 

@@ -14,7 +14,6 @@ from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Instruction
 
 WORTH_NANOSECONDS = 5_000  # of a step; opening it to others and awaiting them takes some 300
-LONG_NANOSECONDS = 50_000  # of one that those who sleep are woken for, which takes some 3,000
 LEAST_NANOSECONDS = 1_000  # of what is taken at a time
 TIMES = 4  # that a thread takes from its share: what it leaves, others can do
 
@@ -46,7 +45,7 @@ def steps_of(
     stride = ctypes.sizeof(places) // count if count > 1 else 0
     return [
         Step(address, ctypes.addressof(places), stride, kernel.pieces, grain,
-             kernel.nanoseconds > LONG_NANOSECONDS, grain > 0, (places, shared, spilled),
+             kernel.nanoseconds if grain else 0, (places, shared, spilled),
              (partial(_check, kernel, mine, instruction),) if kernel.refuses else ())
         for (kernel, address), grain, mine in zip(codes, grains, sharing, strict=True)
     ]
