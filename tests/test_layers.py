@@ -43,12 +43,22 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.memory": (*TARGET, "flowc_runtime.plan"),
     "flowc_runtime.device": (*TARGET, "flowc_runtime.plan", "flowc_runtime.memory"),
     "flowc_runtime.blocking": (*TARGET, "flowc_runtime.plan", "flowc_runtime.expression"),
+    "flowc_runtime.phases": (
+        *TARGET, "flowc_runtime.expression", "flowc_runtime.blocking"),
+    "flowc_runtime.moves": (*TARGET, "flowc_runtime.plan"),
+    "flowc_runtime.rounds": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.memory", "flowc_runtime.moves"),
     "flowc_runtime.numpy_device": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
         "flowc_runtime.device", "flowc_runtime.blocking"),
     "flowc_runtime.native": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
-        "flowc_runtime.blocking", "flowc_runtime.numpy_device"),
+        "flowc_runtime.blocking", "flowc_runtime.numpy_device", "flowc_runtime.phases",
+        "flowc_runtime.moves", "flowc_runtime.rounds"),
+    "flowc_runtime.cuda": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
+        "flowc_runtime.device", "flowc_runtime.blocking", "flowc_runtime.numpy_device",
+        "flowc_runtime.phases", "flowc_runtime.moves", "flowc_runtime.rounds"),
     "flowc_runtime.backend": (
         "flowc_runtime.device", "flowc_runtime.numpy_device", "flowc_runtime.native"),
     "flowc_runtime.blame": (

@@ -10,7 +10,6 @@ from itertools import groupby
 from flowc_runtime.memory import HostMemory, aligned_zeros
 from flowc_runtime.native.build import addresses_of
 from flowc_runtime.native.kernels import kernel_of, task_of
-from flowc_runtime.native.scans import ends_of
 from flowc_runtime.native.sequences import sequence_address
 from flowc_runtime.native.target import this_target
 from flowc_runtime.native.unit import Kernel, Unit
@@ -18,6 +17,7 @@ from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.plan import Buffer, Instruction, Program
+from flowc_runtime.rounds import ends_of
 
 Code = Mapping[int, tuple[Kernel, int]]  # by the identity of an instruction, with the address
 

@@ -19,9 +19,9 @@ from flowc_runtime.expression import (
 )
 from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES, cast
-from flowc_runtime.native.phases import Form, Pass, Phases, phases
 from flowc_runtime.native.unit import Unit, given
 from flowc_runtime.ops.op import Types
+from flowc_runtime.phases import Form, Pass, Phases, phases
 from flowc_runtime.plan import Buffer, Instruction
 from flowc_runtime.types import TensorType
 
