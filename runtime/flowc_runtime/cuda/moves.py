@@ -1,0 +1,44 @@
+"""Kernels that only move data: a thread for each element that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from flowc_runtime.cuda.kernel import THREADS, Kernel, Launch, each_element
+from flowc_runtime.cuda.text import counter, offset, positions
+from flowc_runtime.moves import Move, moved_by
+from flowc_runtime.plan import Buffer, Instruction
+
+
+def move_launches(
+    instruction: Instruction, buffers: Sequence[Buffer]
+) -> tuple[Launch, ...] | None:
+    moved = moved_by(instruction, buffers)
+    if moved is None:
+        return None
+    result = buffers[instruction.results[0]]
+    clears = (_clear(result, moved.cleared),) if moved.cleared else ()
+    sources = [(move, buffers[instruction.operands[k]]) for k, move in moved.moves]
+    return (*clears, *(move_launch(move, source, result) for move, source in sources))
+
+
+def move_launch(move: Move, source: Buffer, target: Buffer) -> Launch:
+    elements = prod(move.sizes)
+    body = (
+        f"const {counter(elements)} at = blockIdx.x * {THREADS}u + threadIdx.x;",
+        f"if (at >= {elements}u) return;",
+        *positions("a", "at", move.sizes),
+        f"O0[{offset('a', move.targets, move.target)}] = "
+        f"I0[{offset('a', move.sources, move.source)}];",
+    )
+    kernel = Kernel((("I0", move.element), ("O0", move.element)), body)
+    return Launch(kernel, (source, target), each_element(elements))
+
+
+def _clear(result: Buffer, bytes: int) -> Launch:
+    body = (
+        f"const {counter(bytes)} at = blockIdx.x * {THREADS}u + threadIdx.x;",
+        f"if (at < {bytes}u) O0[at] = 0;",
+    )
+    return Launch(Kernel((("O0", "u8"),), body), (result,), each_element(bytes))

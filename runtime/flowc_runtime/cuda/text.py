@@ -1,0 +1,67 @@
+"""How dtypes, numbers and positions are written in CUDA C."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+import numpy as np
+
+TYPES = {
+    "f32": "float", "f64": "double", "i64": "long long", "i32": "int", "i8": "signed char",
+    "u8": "unsigned char", "bool": "bool",
+}  # fmt: skip
+MOST_32_BITS = 2**31 - 1
+
+
+def number(dtype: str, value: float) -> str:
+    """A number as a literal that has the dtype."""
+    if dtype == "bool":
+        return str(bool(value)).lower()
+    if dtype not in ("f32", "f64"):
+        return f"(({TYPES[dtype]}){int(value)}LL)"
+    rounded = np.float32(value) if dtype == "f32" else np.float64(value)
+    if not np.isfinite(rounded):
+        return _special(dtype, float(rounded))
+    return f"{rounded}f" if dtype == "f32" else str(rounded)
+
+
+def _special(dtype: str, value: float) -> str:
+    if dtype == "f32":
+        return f"__int_as_float({hex(int(np.float32(value).view(np.uint32)))})"
+    return f"__longlong_as_double({hex(int(np.float64(value).view(np.uint64)))}LL)"
+
+
+def counter(elements: int) -> str:
+    """The type of a position among so many: half as wide where that is enough, and faster."""
+    return "unsigned" if elements <= MOST_32_BITS else "unsigned long long"
+
+
+def positions(name: str, flat: str, sizes: Sequence[int]) -> Iterator[str]:
+    """Lines that take a flat position apart: `name`0 for the outermost axis, and so on."""
+    type, after = counter(prod(sizes)), 1
+    for axis in reversed(range(len(sizes))):
+        whole = flat if after == 1 else f"{flat} / {after}"
+        part = whole if axis == 0 else f"{whole} % {sizes[axis]}"
+        yield f"const {type} {name}{axis} = {part};"
+        after *= sizes[axis]
+
+
+def offset(name: str, strides: Sequence[int], start: int = 0) -> str:
+    """The sum of the positions times their strides."""
+    terms = [
+        f"{name}{axis}" if stride == 1 else f"{name}{axis} * {stride}"
+        for axis, stride in enumerate(strides) if stride
+    ]
+    if start or not terms:
+        terms.append(str(start))
+    return " + ".join(terms)
+
+
+def strides_of(dims: Sequence[int]) -> tuple[int, ...]:
+    """Those of a tensor that lies row by row; 0 along an axis of size 1, which is broadcast."""
+    return tuple(0 if d == 1 else prod(dims[axis + 1 :]) for axis, d in enumerate(dims))
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
