@@ -37,6 +37,9 @@ class NativeDevice:
             self._known[id(program)] = program, _machine_code(program)
         return NativeProgram(program, memory, self._known[id(program)][1])
 
+    def settle(self, memory: HostMemory) -> None:
+        pass
+
     def runs_on(self, program: Program) -> tuple[str, ...]:
         return tuple(
             "+".join(sorted(_backends_of(i, program.buffers))) for i in program.instructions)
