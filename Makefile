@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: train test test-native check golden references soak bench docs ray clean
+.PHONY: train test test-native check golden references soak bench docs ray gpu-stand-in clean
 
 train: $(VENV)/installed  ## set up, train the example, say what to try next
 	$(BIN)/flowc train models/fashion_mlp.flow
@@ -34,6 +34,10 @@ soak: $(VENV)/tools  ## the long proofs
 ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]'
 	$(BIN)/pytest -m ray -s
+
+gpu-stand-in: $(VENV)/tools  ## the CUDA backend on a stand-in for a GPU; needs g++ and nvcc, builds PyCUDA once
+	$(BIN)/python tests/cuda/gpu_stand_in/build.py
+	$(BIN)/pytest -m cuda
 
 bench: $(VENV)/tools  ## timings beside a NumPy loop by hand, and PyTorch if TORCH_PYTHON has it
 	$(BIN)/python benchmarks/run.py

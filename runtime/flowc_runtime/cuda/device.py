@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from flowc_runtime.cuda.compile import Compiler, code_of, find_compiler
 from flowc_runtime.cuda.driver import Gpu
@@ -27,22 +27,23 @@ class CudaDevice:
     def __init__(self, compiler: Compiler | None = None) -> None:
         self._compiler = compiler
         self._gpu: Gpu | None = None
-        self._memories: WeakKeyDictionary[HostMemory, GpuMemory] = WeakKeyDictionary()
+        # By the identity of the host's, which each of them holds on to; bound programs hold them.
+        self._memories: WeakValueDictionary[int, GpuMemory] = WeakValueDictionary()
 
     def bind(self, program: Program, memory: HostMemory) -> CudaProgram:
         """Raises BackendError."""
         self._gpu = self._gpu or Gpu()
         launches = [launches_of(i, program.buffers) for i in program.instructions]
         with self._gpu.current():
-            if memory not in self._memories:
-                self._memories[memory] = GpuMemory(self._gpu, memory)
-            functions = self._functions(self._gpu, launches)
-            return CudaProgram(program, self._memories[memory], launches, functions)
+            held = self._memories.get(id(memory)) or GpuMemory(self._gpu, memory)
+            self._memories[id(memory)] = held
+            return CudaProgram(program, held, launches, self._functions(self._gpu, launches))
 
     def settle(self, memory: HostMemory) -> None:
-        if self._gpu is not None and memory in self._memories:
-            with self._gpu.current():
-                self._memories[memory].give_variables()
+        held = self._memories.get(id(memory))
+        if held is not None:
+            with held.gpu.current():
+                held.give_variables()
 
     def runs_on(self, program: Program) -> tuple[str, ...]:
         return tuple(
@@ -57,10 +58,3 @@ class CudaDevice:
         code = code_of(module_text(kernels), gpu.arch, self._compiler)
         module = gpu.driver.module_from_buffer(code)
         return {kernel: module.get_function(f"k{n}") for n, kernel in enumerate(kernels)}
-
-
-def kernels_of(programs: Sequence[Program]) -> list[Kernel]:
-    """All kernels of some programs, each once."""
-    return list(dict.fromkeys(
-        launch.kernel for program in programs for i in program.instructions
-        for launch in launches_of(i, program.buffers) or ()))

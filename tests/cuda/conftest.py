@@ -1,0 +1,34 @@
+"""The stand-in for a GPU: loaded before PyCUDA, which then finds its driver."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.cuda)
+
+
+@cache
+def load_stand_in() -> ctypes.CDLL:
+    from gpu_stand_in import build
+
+    return ctypes.CDLL(str(build.driver()), ctypes.RTLD_GLOBAL)
+
+
+@pytest.fixture
+def seeded() -> Callable[[int], None]:
+    """Sets what the order of streams, blocks and threads is drawn from."""
+    if shutil.which("g++") is None or shutil.which("nvcc") is None:
+        pytest.skip("the stand-in for a GPU needs g++ and the headers of the CUDA toolkit")
+    pytest.importorskip("pycuda", reason="no PyCUDA; `make gpu-stand-in` builds it")
+    return load_stand_in().stand_in_seed
