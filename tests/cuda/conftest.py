@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import shutil
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
+from gpu_stand_in import build
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,17 +17,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cuda)
 
 
-@cache
-def load_stand_in() -> ctypes.CDLL:
-    from gpu_stand_in import build
-
-    return ctypes.CDLL(str(build.driver()), ctypes.RTLD_GLOBAL)
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def seeded() -> Callable[[int], None]:
     """Sets what the order of streams, blocks and threads is drawn from."""
     if shutil.which("g++") is None or shutil.which("nvcc") is None:
         pytest.skip("the stand-in for a GPU needs g++ and the headers of the CUDA toolkit")
     pytest.importorskip("pycuda", reason="no PyCUDA; `make gpu-stand-in` builds it")
-    return load_stand_in().stand_in_seed
+    return build.load_driver().stand_in_seed

@@ -94,8 +94,8 @@ class Nvrtc:
 
     def compile(self, text: str, arch: str) -> bytes:
         program = ctypes.c_void_p()
-        self._call(
-            "nvrtcCreateProgram", ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
+        created = (ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None)
+        self._call("nvrtcCreateProgram", *created)
         try:
             options = [option.encode() for option in (f"-arch={arch}", *FLAGS)]
             listed = (ctypes.c_char_p * len(options))(*options)

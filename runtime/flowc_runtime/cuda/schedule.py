@@ -26,7 +26,8 @@ class _Access:
 
 
 def schedule(program: Program, lanes: int) -> tuple[Turn, ...]:
-    """An instruction goes behind the last one that it needs, or to the lane that has least."""
+    """An instruction follows the last one that it needs, unless another has done so already: then
+    it goes to the lane that nothing was put in for longest."""
     held: list[_Access] = []
     turns: list[Turn] = []
     tails = [-1] * lanes
@@ -34,7 +35,8 @@ def schedule(program: Program, lanes: int) -> tuple[Turn, ...]:
     for number, instruction in enumerate(program.instructions):
         own = _accesses(number, instruction, program.buffers)
         needed = sorted({a.number for a in held for b in own if _clash(a, b)})
-        lane = turns[needed[-1]].lane if needed else tails.index(min(tails))
+        follows = bool(needed) and needed[-1] in tails
+        lane = turns[needed[-1]].lane if follows else tails.index(min(tails))
         last = {turns[n].lane: n for n in needed if turns[n].lane != lane}
         waits = tuple(n for other, n in last.items() if n > waited[lane][other])
         for n in waits:

@@ -6,6 +6,7 @@ is built is kept in the user's cache.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,7 +58,7 @@ class StandInCompiler:
 
 
 def driver() -> Path:
-    """The library that is to be loaded before PyCUDA."""
+    """The library, which is to be loaded before PyCUDA."""
     extension = next(Path(_pycuda()).glob("_driver*.so"))
     sources = [HERE / "driver.cpp", HERE / "machine.h", extension]
     folder = CACHE / _digest(*sources)
@@ -65,6 +67,12 @@ def driver() -> Path:
             _build_driver(Path(work), extension)
             shutil.copytree(work, folder, dirs_exist_ok=True)
     return folder / "libcuda.so.1"
+
+
+@cache
+def load_driver() -> ctypes.CDLL:
+    """Whoever asks for a `libcuda.so.1` in this process is given this one from then on."""
+    return ctypes.CDLL(str(driver()), ctypes.RTLD_GLOBAL)
 
 
 def _build_driver(folder: Path, extension: Path) -> None:
