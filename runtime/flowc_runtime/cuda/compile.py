@@ -87,6 +87,8 @@ class Nvrtc:
     """The compiler as a library; OSError where it cannot be loaded."""
 
     def __init__(self, name: str):
+        for part in Path(name).parent.glob("libnvrtc-builtins.so*") if "/" in name else ():
+            ctypes.CDLL(str(part), ctypes.RTLD_GLOBAL)  # it does not look for it beside itself
         self._library = ctypes.CDLL(name)
         major, minor = ctypes.c_int(), ctypes.c_int()
         self._call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
