@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from flowc_runtime.device import BackendError, Device
 from flowc_runtime.numpy_device import NumpyDevice
 
-__all__ = ["BACKENDS", "CODES", "ON_HOST", "BackendError", "device_of"]
+__all__ = ["BACKENDS", "CODES", "ON_HOST", "BackendError", "device_of", "require_on_host"]
 
 ON_HOST = ("numpy", "native")  # these compute on the host's memory, as tasks of a cluster must
 BACKENDS = (*ON_HOST, "cuda")
@@ -32,6 +32,14 @@ def device_of(backend: str, among: Sequence[str] = BACKENDS) -> Device:
         known = ", ".join(among)
         raise BackendError("backend-unknown", f"there is no backend `{backend}` here, only {known}")
     return {"numpy": NumpyDevice, "native": _native, "cuda": _cuda}[backend]()
+
+
+def require_on_host(backend: str, what: str) -> None:
+    """Raises BackendError for one that has a memory of its own; `what` needs the host's."""
+    if backend not in ON_HOST:
+        raise BackendError(
+            "backend-alone", f"{what} with {' or '.join(ON_HOST)}, not yet with {backend}",
+            "leave out --backend, or train with whole batches in one process")
 
 
 def _native() -> Device:

@@ -16,9 +16,9 @@ def open_driver() -> Any:
     try:
         import pycuda.driver as driver
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise BackendError(
-            "cuda-missing", f"the CUDA backend needs the package `{error.name}`", INSTALL
-        ) from error
+            "cuda-missing", f"the CUDA backend needs the package `{package}`", INSTALL) from error
     except ImportError as error:
         raise _no_driver(str(error)) from error
     try:

@@ -185,7 +185,7 @@ class _Rows:
             if name[0] == "i" and not self.form.full(name):
                 self.known.add(name)
                 type = TYPES[self._dtype(name)]
-                yield f"const {type} {name} = live ? {self._place(name, None)} : ({type})0;"
+                yield f"const {type} {name} = live ? {self._place(name)} : ({type})0;"
         if not all(self.form.stored_full(f"o{k}") for k in range(self.expression.results)):
             yield "__syncwarp();" if self.lanes <= WARP else "__syncthreads();"
 
@@ -201,7 +201,7 @@ class _Rows:
         if self.form.stored_full(name):
             yield from self._loop([f"{self._place(name, 'j')} = {name};"])
         else:
-            yield f"if (live && lane == 0) {self._place(name, None)} = {name};"
+            yield f"if (live && lane == 0) {self._place(name)} = {name};"
 
     def _pass(self, one: Pass) -> Iterator[str]:
         for line in one.reductions:
@@ -245,10 +245,10 @@ class _Rows:
         source = f"{name}_kept[k]" if name in self.kept else self._place(name, "j")
         return f"const {TYPES[self._dtype(name)]} {name} = {source};"
 
-    def _place(self, name: str, index: str | None) -> str:
-        """The element of this row, or the one of all rows."""
-        start = offset("a", strides_of(self.walk.dims[name])[:-1])
-        return f"{name.upper()}[{start}]" if index is None else f"{name.upper()}[{start} + {index}]"
+    def _place(self, name: str, *index: str) -> str:
+        """The element of this row at an index, or its only one."""
+        strides = strides_of(self.walk.dims[name])[:-1]
+        return f"{name.upper()}[{offset('a', strides, *index)}]"
 
     def _over(self, line: Line) -> Over:
         return over_lanes(line.op, self._dtype(line.name), self.lanes)

@@ -29,11 +29,15 @@ def move_launch(move: Move, source: Buffer, target: Buffer) -> Launch:
         f"const {counter(elements)} at = blockIdx.x * {THREADS}u + threadIdx.x;",
         f"if (at >= {elements}u) return;",
         *positions("a", "at", move.sizes),
-        f"O0[{offset('a', move.targets, move.target)}] = "
-        f"I0[{offset('a', move.sources, move.source)}];",
+        f"O0[{offset('a', move.targets, *_start(move.target))}] = "
+        f"I0[{offset('a', move.sources, *_start(move.source))}];",
     )
     kernel = Kernel((("I0", move.element), ("O0", move.element)), body)
     return Launch(kernel, (source, target), each_element(elements))
+
+
+def _start(element: int) -> tuple[str, ...]:
+    return (str(element),) if element else ()
 
 
 def _clear(result: Buffer, bytes: int) -> Launch:

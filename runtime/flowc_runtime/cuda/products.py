@@ -147,4 +147,4 @@ def _matrix(name: str, buffer: Buffer, rank: int, along_k: bool, width: int) -> 
         for axis, size in enumerate(padded)
     ]
     inside = f"x * {width} + k" if along_k else f"k * {width} + x"
-    return Side(f"{name}[{offset('b', strides)} + {inside}]", along_k)
+    return Side(f"{name}[{offset('b', strides, inside)}]", along_k)

@@ -19,11 +19,11 @@ def number(dtype: str, value: float) -> str:
     if dtype == "bool":
         return str(bool(value)).lower()
     if dtype not in ("f32", "f64"):
-        return f"(({TYPES[dtype]}){int(value)}LL)"
+        return f"{int(value)}LL" if dtype == "i64" else str(int(value))
     rounded = np.float32(value) if dtype == "f32" else np.float64(value)
     if not np.isfinite(rounded):
         return _special(dtype, float(rounded))
-    return f"{rounded}f" if dtype == "f32" else str(rounded)
+    return f"{rounded!s}f" if dtype == "f32" else str(rounded)  # !s: as short as its bits allow
 
 
 def _special(dtype: str, value: float) -> str:
@@ -47,15 +47,13 @@ def positions(name: str, flat: str, sizes: Sequence[int]) -> Iterator[str]:
         after *= sizes[axis]
 
 
-def offset(name: str, strides: Sequence[int], start: int = 0) -> str:
-    """The sum of the positions times their strides."""
+def offset(name: str, strides: Sequence[int], *more: str) -> str:
+    """The sum of the positions times their strides, and of more."""
     terms = [
         f"{name}{axis}" if stride == 1 else f"{name}{axis} * {stride}"
         for axis, stride in enumerate(strides) if stride
     ]
-    if start or not terms:
-        terms.append(str(start))
-    return " + ".join(terms)
+    return " + ".join([*terms, *more]) or "0"
 
 
 def strides_of(dims: Sequence[int]) -> tuple[int, ...]:
