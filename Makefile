@@ -37,7 +37,7 @@ ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
 
 gpu-stand-in: $(VENV)/tools  ## the CUDA backend on a stand-in for a GPU; needs g++ and nvcc, builds PyCUDA once
 	$(BIN)/python tests/cuda/gpu_stand_in/build.py
-	$(BIN)/pytest -m cuda
+	$(BIN)/pytest -m "cuda and not soak"
 
 bench: $(VENV)/tools  ## timings beside a NumPy loop by hand, and PyTorch if TORCH_PYTHON has it
 	$(BIN)/python benchmarks/run.py

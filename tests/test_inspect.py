@@ -497,6 +497,13 @@ def test_which_instructions_have_machine_code() -> None:
     assert "conv " in text and "native" in text and "evaluate" not in text
 
 
+def test_which_instructions_run_on_a_gpu_is_said_without_one() -> None:
+    programs = backends("cuda")
+    assert programs["train"]["conv"] == {"cuda": 2} and programs["init"] == {
+        "broadcast": {"cuda": 8}, "fused": {"cuda": 4}, "random_normal": {"cuda": 2},
+        "random_uniform": {"cuda": 2}}  # fmt: skip
+
+
 def test_a_backend_is_of_a_model_and_of_no_stage() -> None:
     assert run(LENET, "--backend", "numpy", "--stage", "plan").exit_code == 2
     assert run(LENET, "--backend", "numpy", "--svg").exit_code == 2

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes.util
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,3 +46,33 @@ def test_tasks_of_a_cluster_do_not_compute_on_it(tmp_path: Path) -> None:
     model = FOLDER / "spiral.flow"
     done = run("train", model, "--backend", "cuda", "--local", "2", "--out", tmp_path / "run")
     assert done.exit_code != 0 and "not yet with cuda" in done.stderr
+
+
+OPENING = """
+import sys
+from gpu_stand_in.build import load_driver
+from flowc_runtime.cuda.driver import open_driver
+from flowc_runtime.device import BackendError
+if "stand-in" in sys.argv:
+    load_driver()
+try:
+    open_driver()
+    print("opened")
+except BackendError as missing:
+    print(missing.code)
+"""
+
+
+def opening(*arguments: str, **environment: str) -> str:
+    """What the real PyCUDA says in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", OPENING, *arguments], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment})
+    return done.stdout.strip() or done.stderr
+
+
+def test_what_is_missing_is_told_by_the_real_pycuda() -> None:
+    assert opening("stand-in") == "opened"
+    assert opening("stand-in", STAND_IN_DEVICES="0") == "cuda-device"
+    if ctypes.util.find_library("cuda") is None:
+        assert opening() == "cuda-driver"

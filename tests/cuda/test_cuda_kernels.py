@@ -22,7 +22,7 @@ from flowc_runtime.types import TensorType
 Seeded = Callable[[int], None]
 
 SIZES = (1, 2, 3, 5, 17, 33)
-# Ops that NumPy does; and what has no elements, 16 bits, groups, or integers that are powers.
+# Ops that NumPy does; and what has no elements, 16 bits, or integers that are powers.
 BY_NUMPY = {
     "argsort", "cumsum", "floor_div", "gather_along", "orthogonalize", "pad", "put_rows",
     "reduce_all", "reduce_any", "reduce_prod", "remainder", "resize", "resize_grad",
@@ -45,9 +45,8 @@ def is_left(use: Use) -> bool:
     tensors = (*use.types, *use.results())
     two_bytes = any(t.dtype in ("f16", "bf16") for t in tensors)
     powers = use.op.name == "pow" and use.types[0].kind == "int"
-    groups = use.sample.attrs.get("groups", 1) > 1
     empty = not all(t.bytes for t in tensors)
-    return use.op.name in BY_NUMPY or two_bytes or powers or groups or empty
+    return use.op.name in BY_NUMPY or two_bytes or powers or empty
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +100,16 @@ def test_rows_of_any_length(length: int, seeded: Seeded) -> None:
     graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate(found)])
     rows = np.random.default_rng(length).normal(size=(5, length)).astype(np.float32)
     assert_close(graph, {"x": rows})
+
+
+def test_one_number_for_all_rows_of_one_element(seeded: Seeded) -> None:
+    """It is an element of the row, and one of all rows, too."""
+    b = Builder()
+    x, y = b.input("x", TensorType("f32", (5, 1))), b.input("y", TensorType("f32", (1, 1)))
+    found = fused(b, ("o0 = row_max(i0)", "t0 = neg(i1)", "o1 = add(i0, t0)"), x, y, shape=(5, 1))
+    graph = b.finish([Output(f"y{k}", v.ref) for k, v in enumerate(found)])
+    column = np.arange(5, dtype=np.float32)[:, None]
+    assert_close(graph, {"x": column, "y": np.full((1, 1), 3, np.float32)})
 
 
 def assert_close(graph: Graph, inputs: Mapping[str, np.ndarray]) -> None:

@@ -11,12 +11,11 @@ from dataclasses import replace
 from math import prod
 
 from flowc_runtime.blocking import Blocking, blocking
-from flowc_runtime.cuda.kernel import THREADS, Kernel, Launch, each_element, parameters_of
+from flowc_runtime.cuda.kernel import Kernel, Launch, each_element, own_element, parameters_of
 from flowc_runtime.cuda.lines import LINES, value_text
 from flowc_runtime.cuda.reductions import WARP, Over, lanes_for, over_lanes, reduces
 from flowc_runtime.cuda.text import (
     TYPES,
-    counter,
     indented,
     number,
     offset,
@@ -129,9 +128,7 @@ def _value(line: Line, walk: Blocking) -> str:
 
 def _flat(expression: Expression, walk: Blocking) -> Iterator[str]:
     """A thread for each element of the iteration shape."""
-    elements = prod(walk.shape)
-    yield f"const {counter(elements)} at = blockIdx.x * {THREADS}u + threadIdx.x;"
-    yield f"if (at >= {elements}u) return;"
+    yield from own_element(prod(walk.shape))
     yield from positions("a", "at", walk.shape)
     for name in dict.fromkeys(n for line in expression.lines for n in line.reads if n[0] == "i"):
         place = offset("a", strides_of(walk.dims[name]))
@@ -182,7 +179,7 @@ class _Rows:
         """They are read by all lanes before one of them may write in their place."""
         read = dict.fromkeys(n for line in self.expression.lines for n in line.reads)
         for name in read:
-            if name[0] == "i" and not self.form.full(name):
+            if name[0] == "i" and (self.form.single(name) or not self.form.full(name)):
                 self.known.add(name)
                 type = TYPES[self._dtype(name)]
                 yield f"const {type} {name} = live ? {self._place(name)} : ({type})0;"

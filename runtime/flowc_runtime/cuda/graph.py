@@ -30,8 +30,8 @@ class Graph:
     def launch(self) -> None:
         self._call("cuGraphLaunch", self._ready, self._stream)
 
-    def close(self) -> None:
-        self._call("cuGraphExecDestroy", self._ready)
+    def __del__(self) -> None:
+        self._library.cuGraphExecDestroy(self._ready)  # if it is too late, the driver is gone too
 
     def _call(self, name: str, *args: object) -> None:
         if code := getattr(self._library, name)(*args):

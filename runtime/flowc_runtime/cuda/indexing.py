@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 
-from flowc_runtime.cuda.kernel import THREADS, Kernel, Launch, each_element, parameters_of
-from flowc_runtime.cuda.text import TYPES, counter, positions
+from flowc_runtime.cuda.kernel import Kernel, Launch, each_element, own_element, parameters_of
+from flowc_runtime.cuda.text import TYPES, positions
 from flowc_runtime.plan import Buffer, Instruction
 from flowc_runtime.types import TensorType
 
@@ -27,8 +27,7 @@ def index_launches(
         return None
     elements = prod(result.type.sizes)
     body = (
-        f"const {counter(elements)} at = blockIdx.x * {THREADS}u + threadIdx.x;",
-        f"if (at >= {elements}u) return;",
+        *own_element(elements),
         *_BODIES[instruction.op](instruction, operands, result),
     )
     refuses = any("*refused" in line for line in body)
@@ -60,7 +59,7 @@ def _scatter_add(instruction: Instruction, operands: Sequence[Buffer], result: B
     yield f"for (int n = 0; n < {prod(operands[0].type.sizes)}; ++n) {{"
     for line in _index("I0[n]", rows):
         yield f"    {line}"
-    yield f"    if (index == at / {columns}u) value += I1[n * {columns}ll + at % {columns}u];"
+    yield f"    if (index == at / {columns}u) value += I1[n * {columns} + at % {columns}u];"
     yield "}"
     yield "O0[at] = value;"
 
@@ -68,7 +67,7 @@ def _scatter_add(instruction: Instruction, operands: Sequence[Buffer], result: B
 def _take_along(instruction: Instruction, operands: Sequence[Buffer], result: Buffer) -> Lines:
     size = operands[0].type.sizes[-1]
     yield from _index("I1[at]", size)
-    yield f"O0[at] = I0[at * {size}ll + index];"
+    yield f"O0[at] = I0[at * {size} + index];"
 
 
 def _put_along(instruction: Instruction, operands: Sequence[Buffer], result: Buffer) -> Lines:
@@ -82,11 +81,11 @@ def _extreme(instruction: Instruction, operands: Sequence[Buffer], result: Buffe
     axis, sizes = instruction.attrs["axis"], operands[0].type.sizes
     inner, type = prod(sizes[axis + 1 :]), TYPES[operands[0].type.dtype]
     sign = ">" if instruction.op == "argmax" else "<"
-    yield f"const {type}* from = I0 + at / {inner}u * {sizes[axis] * inner}ll + at % {inner}u;"
+    yield f"const {type}* from = I0 + at / {inner}u * {sizes[axis] * inner} + at % {inner}u;"
     yield f"{type} best = from[0];"
     yield "int found = 0;"
     yield f"for (int n = 1; n < {sizes[axis]}; ++n) {{"
-    yield f"    const {type} value = from[n * {inner}ll];"
+    yield f"    const {type} value = from[n * {inner}];"
     yield f"    if (value {sign} best || (value != value && best == best)) {{"
     yield "        best = value;"
     yield "        found = n;"

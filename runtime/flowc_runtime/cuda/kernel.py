@@ -36,9 +36,16 @@ class Launch:
     blocks: int
 
 
-def each_element(elements: int, threads: int = THREADS) -> int:
+def each_element(elements: int) -> int:
     """The blocks in which every element has a thread."""
-    return -(-elements // threads)
+    return -(-elements // THREADS)
+
+
+def own_element(elements: int) -> tuple[str, ...]:
+    """Lines that begin such a kernel: which element a thread has, if there is one for it."""
+    return (
+        f"const unsigned at = blockIdx.x * {THREADS}u + threadIdx.x;",
+        f"if (at >= {elements}u) return;")
 
 
 def module_text(kernels: Sequence[Kernel]) -> str:

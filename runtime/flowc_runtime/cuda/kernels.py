@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 
 from flowc_runtime.cuda.convolution import conv_launches
 from flowc_runtime.cuda.expressions import (
@@ -22,6 +23,8 @@ from flowc_runtime.expression import ROW_OPS
 from flowc_runtime.moves import MOVING
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.plan import Buffer, Instruction
+
+MOST_ELEMENTS = 2**31 - 1  # of a tensor, so that kernels can count in 32 bits
 
 Launches = tuple[Launch, ...]
 LaunchesOf = Callable[[Instruction, Sequence[Buffer]], Launches | None]
@@ -51,18 +54,19 @@ KERNELS: Mapping[str, LaunchesOf] = {
 
 
 def launches_of(instruction: Instruction, buffers: Sequence[Buffer]) -> Launches | None:
-    """In order; None where NumPy has to do it, as where a tensor has no elements."""
-    if instruction.body is not None:
-        return _scan(instruction, buffers)
+    """In order; None where NumPy has to do it, as where a tensor has no elements, or too many."""
     operands = [buffers[k] for k in instruction.operands]
     results = [buffers[k] for k in instruction.results]
-    find = KERNELS.get(instruction.op)
-    if find is None or not all(b.type.bytes for b in (*operands, *results)):
+    sizes = [prod(b.type.sizes) for b in (*operands, *results)]
+    if not all(0 < size <= MOST_ELEMENTS for size in sizes):
         return None
+    if instruction.body is not None:
+        return _scan(instruction, buffers)
+    find = KERNELS.get(instruction.op)
     in_place = find in (fused_launches, elementwise_launches)
     if not in_place and any(r.meets(o) for r in results for o in operands):
         return None
-    return find(instruction, buffers)
+    return None if find is None else find(instruction, buffers)
 
 
 def _scan(instruction: Instruction, buffers: Sequence[Buffer]) -> Launches | None:

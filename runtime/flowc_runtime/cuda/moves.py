@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from flowc_runtime.cuda.kernel import THREADS, Kernel, Launch, each_element
-from flowc_runtime.cuda.text import counter, offset, positions
-from flowc_runtime.moves import Move, moved_by
+from flowc_runtime.cuda.kernel import Kernel, Launch, each_element, own_element
+from flowc_runtime.cuda.text import offset, positions
+from flowc_runtime.moves import ELEMENTS, Move, moved_by
 from flowc_runtime.plan import Buffer, Instruction
 
 
@@ -18,7 +18,7 @@ def move_launches(
     if moved is None:
         return None
     result = buffers[instruction.results[0]]
-    clears = (_clear(result, moved.cleared),) if moved.cleared else ()
+    clears = (_clear(result),) if moved.cleared else ()
     sources = [(move, buffers[instruction.operands[k]]) for k, move in moved.moves]
     return (*clears, *(move_launch(move, source, result) for move, source in sources))
 
@@ -26,8 +26,7 @@ def move_launches(
 def move_launch(move: Move, source: Buffer, target: Buffer) -> Launch:
     elements = prod(move.sizes)
     body = (
-        f"const {counter(elements)} at = blockIdx.x * {THREADS}u + threadIdx.x;",
-        f"if (at >= {elements}u) return;",
+        *own_element(elements),
         *positions("a", "at", move.sizes),
         f"O0[{offset('a', move.targets, *_start(move.target))}] = "
         f"I0[{offset('a', move.sources, *_start(move.source))}];",
@@ -40,9 +39,7 @@ def _start(element: int) -> tuple[str, ...]:
     return (str(element),) if element else ()
 
 
-def _clear(result: Buffer, bytes: int) -> Launch:
-    body = (
-        f"const {counter(bytes)} at = blockIdx.x * {THREADS}u + threadIdx.x;",
-        f"if (at < {bytes}u) O0[at] = 0;",
-    )
-    return Launch(Kernel((("O0", "u8"),), body), (result,), each_element(bytes))
+def _clear(result: Buffer) -> Launch:
+    elements, element = prod(result.type.sizes), ELEMENTS[result.type.storage.itemsize]
+    kernel = Kernel((("O0", element),), (*own_element(elements), "O0[at] = 0;"))
+    return Launch(kernel, (result,), each_element(elements))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from flowc_runtime.cuda.kernel import THREADS, Kernel, Launch, each_element, parameters_of
+from flowc_runtime.cuda.kernel import Kernel, Launch, each_element, own_element, parameters_of
 from flowc_runtime.cuda.lines import value_text
 from flowc_runtime.cuda.text import TYPES, number, positions
 from flowc_runtime.ops.window import Axis, axes_of
@@ -34,8 +34,7 @@ def pool_launches(
     }[instruction.op]  # fmt: skip
     elements = prod(result.type.sizes)
     lines = (
-        f"const unsigned at = blockIdx.x * {THREADS}u + threadIdx.x;",
-        f"if (at >= {elements}u) return;",
+        *own_element(elements),
         *positions("a", "at", result.type.sizes),
         *write(),
         "O0[at] = value;",

@@ -32,8 +32,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """`batches` of [rows, columns] matrices that lie one after the other, each the sum over
-    `depth`. The sides may use the positions `b0`, `b1` and so on in the batch."""
+    """A `batch` of matrices [rows, columns], each the sum over `depth`. `place` is where element
+    `x` of row `y` goes; like the sides it may use the `matrix`, and `b0`, `b1` and so on, which are
+    its positions in the batch."""
 
     dtype: str
     batch: tuple[int, ...]
@@ -42,6 +43,7 @@ class Product:
     depth: int
     left: Side
     right: Side
+    place: str
 
     @property
     def each(self) -> int:
@@ -116,8 +118,7 @@ class Product:
         yield f"    for (int c = 0; c < {self.each}; ++c) {{"
         yield f"        const int y = row + ty + r * {SIDE}, x = column + tx + c * {SIDE};"
         yield f"        if (y < {self.rows} && x < {self.columns})"
-        yield (f"            O0[(matrix * {self.rows}ull + y) * {self.columns} + x] = "
-               "sums[r][c];")  # fmt: skip
+        yield f"            O0[{self.place}] = sums[r][c];"
         yield "    }"
 
 
@@ -134,7 +135,8 @@ def matmul_launches(
     sides = (
         _matrix("I0", a, len(batch), not turned[0], rows if turned[0] else depth),
         _matrix("I1", b, len(batch), bool(turned[1]), depth if turned[1] else columns))
-    product = Product(result.type.dtype, tuple(batch), rows, columns, depth, *sides)
+    place = f"(matrix * {rows} + y) * {columns} + x"
+    product = Product(result.type.dtype, tuple(batch), rows, columns, depth, *sides, place)
     return (product.launch([a, b], result),)
 
 

@@ -1,11 +1,11 @@
-"""Random numbers: the words that `ops/random.py` defines, a thread for each four of them."""
+"""Random numbers: the words that `ops/random.py` defines, a thread for each block of four."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
 
-from flowc_runtime.cuda.kernel import THREADS, Kernel, Launch, each_element, parameters_of
+from flowc_runtime.cuda.kernel import Kernel, Launch, each_element, own_element, parameters_of
 from flowc_runtime.plan import Buffer, Instruction
 
 PHILOX = """__device__ void philox(unsigned long long* word, unsigned long long key, \
@@ -53,9 +53,8 @@ def random_launches(
     each = 8 if uniform and result.type.dtype == "f32" else 4
     written = (UNIFORM_F32 if each == 8 else UNIFORM_F64) if uniform else NORMAL
     body = (
-        f"const unsigned long long at = blockIdx.x * {THREADS}ull + threadIdx.x;",
-        f"if (at * {each} >= {elements}u) return;",
-        "unsigned long long word[4] = {at + 1, 0, 0, (unsigned long long)I1[0]};",
+        *own_element(-(-elements // each)),
+        "unsigned long long word[4] = {at + 1ull, 0, 0, (unsigned long long)I1[0]};",
         f"philox(word, (unsigned long long)I0[0], {instruction.attrs['stream']}ull);",
         *(line.replace("{elements}", str(elements)) for line in written),
     )

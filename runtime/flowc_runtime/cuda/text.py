@@ -11,7 +11,6 @@ TYPES = {
     "f32": "float", "f64": "double", "i64": "long long", "i32": "int", "i8": "signed char",
     "u8": "unsigned char", "bool": "bool",
 }  # fmt: skip
-MOST_32_BITS = 2**31 - 1
 
 
 def number(dtype: str, value: float) -> str:
@@ -32,18 +31,13 @@ def _special(dtype: str, value: float) -> str:
     return f"__longlong_as_double({hex(int(np.float64(value).view(np.uint64)))}LL)"
 
 
-def counter(elements: int) -> str:
-    """The type of a position among so many: half as wide where that is enough, and faster."""
-    return "unsigned" if elements <= MOST_32_BITS else "unsigned long long"
-
-
 def positions(name: str, flat: str, sizes: Sequence[int]) -> Iterator[str]:
     """Lines that take a flat position apart: `name`0 for the outermost axis, and so on."""
-    type, after = counter(prod(sizes)), 1
+    after = 1
     for axis in reversed(range(len(sizes))):
         whole = flat if after == 1 else f"{flat} / {after}"
         part = whole if axis == 0 else f"{whole} % {sizes[axis]}"
-        yield f"const {type} {name}{axis} = {part};"
+        yield f"const unsigned {name}{axis} = {part};"
         after *= sizes[axis]
 
 
