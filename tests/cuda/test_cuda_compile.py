@@ -8,18 +8,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_cuda_models import FOLDER
-from zoo import SMALL
+from test_cuda_models import FOLDER, plan_of
 
-from flowc.diagnostic import Sink
-from flowc.driver import Options, compile
-from flowc.source import Source
 from flowc_runtime.cuda.compile import FLAGS, CompileError, Nvcc, Nvrtc, find_compiler
 from flowc_runtime.cuda.kernel import Kernel, module_text
 from flowc_runtime.cuda.kernels import launches_of
 from flowc_runtime.device import BackendError
 
-LARGE = ("efficientnet_lite0", "inception_v3", "mobilenet_v2", "resnet50")
+LARGE = (
+    "efficientnet_lite0", "flowers_finetune", "inception_v3", "mobilenet_v2", "resnet50")
 MODELS = [
     pytest.param(path.stem, marks=[pytest.mark.soak] * (path.stem in LARGE))
     for path in sorted(FOLDER.glob("*.flow"))
@@ -30,12 +27,9 @@ ADDING = Kernel(
 
 def kernels_of(model: str) -> list[Kernel]:
     """Of all its programs, each once."""
-    path = FOLDER / f"{model}.flow"
-    options = Options(defines={"train.batch": "4", **SMALL.get(model, {})})
-    plan = compile(Source(path.name, path.read_text(), path.parent), Sink(), options)[1]
     return list(dict.fromkeys(
-        launch.kernel for program in plan.programs.values() for i in program.instructions
-        for launch in launches_of(i, program.buffers) or ()))
+        launch.kernel for program in plan_of(model).programs.values()
+        for i in program.instructions for launch in launches_of(i, program.buffers) or ()))
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])

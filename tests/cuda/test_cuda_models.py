@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zoo
 from gpu_stand_in.build import StandInCompiler
 
 from flowc.diagnostic import Sink
@@ -32,9 +33,10 @@ SEEDS = range(1, 9)  # of the order in which everything happens
 Seeded = Callable[[int], None]
 
 
-def plan_of(model: str, **defines: str) -> Plan:
+def plan_of(model: str) -> Plan:
     path = FOLDER / f"{model}.flow"
-    options = Options(defines={**SMALL[model], **defines})
+    sizes = {"train.batch": "4"} | zoo.SMALL.get(model, {}) | SMALL.get(model, {})
+    options = Options(defines=sizes)
     return compile(Source(path.name, path.read_text(), path.parent), Sink(), options)[1]
 
 

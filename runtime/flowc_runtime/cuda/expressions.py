@@ -155,8 +155,7 @@ class _Rows:
     @property
     def helpers(self) -> tuple[str, ...]:
         found = [line for line in self.expression.lines if line.op in ROW_OPS]
-        return tuple(
-            self._over(line).helper for line in found)
+        return tuple(self._over(line).helper for line in found)
 
     def lines(self) -> Iterator[str]:
         rows = prod(self.form.rows)

@@ -25,22 +25,23 @@ Piece = Callable[[], None]
 
 
 class CudaProgram:
-    """Runs instructions on the GPU, and the others by NumPy on copies."""
+    """Runs instructions on the GPU, in its `memory`, and the others by NumPy on copies."""
 
     def __init__(
         self, program: Program, memory: GpuMemory, launches: Launches,
         functions: Mapping[Kernel, Any],
     ):
-        self._program, self._memory, self._launches = program, memory, launches
+        self.memory = memory
+        self._program, self._launches = program, launches
         self._host = BoundProgram(program, memory.host)
         self._feed = Feed(memory, [program.buffers[p.buffer] for p in program.inputs])
         self._work = _Work(program, memory, launches, functions)
         self._ranges: dict[tuple[int, int], _Range] = {}
 
     def __call__(self, start: int, stop: int) -> None:
-        with self._memory.gpu.current():
+        with self.memory.gpu.current():
             if start == 0:
-                self._memory.take_variables()
+                self.memory.take_variables()
                 self._feed.send()
             refused = self._range(start, stop).run()
         if refused:
@@ -48,8 +49,8 @@ class CudaProgram:
 
     @property
     def on_host(self) -> BoundProgram:
-        with self._memory.gpu.current():
-            self._memory.give_variables()
+        with self.memory.gpu.current():
+            self.memory.give_variables()
         return self._host
 
     def into(self, places: Mapping[int, Array]) -> CudaProgram:
@@ -63,7 +64,7 @@ class CudaProgram:
             outputs = list(dict.fromkeys(
                 self._program.buffers[p.buffer] for p in self._program.outputs))
             self._ranges[start, stop] = _Range(
-                self._memory, list(self._pieces(start, stop)),
+                self.memory, list(self._pieces(start, stop)),
                 [b for b in outputs if self._is_new(b, start, stop)],
                 any(REFUSED in launch.places for some in self._launches[start:stop]
                     for launch in some or ()))  # fmt: skip
@@ -77,7 +78,7 @@ class CudaProgram:
             if here:
                 yield _Stretch(self._work, some[0], some[-1] + 1)
             else:
-                yield from (_ByNumpy(self._program, self._memory, self._host, k) for k in some)
+                yield from (_ByNumpy(self._program, self.memory, self._host, k) for k in some)
 
     def _is_new(self, output: Buffer, start: int, stop: int) -> bool:
         """Whether the host does not have it yet: of this range's, or a variable."""
