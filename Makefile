@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: train test test-native check golden references soak bench docs ray gpu-stand-in clean
+.PHONY: train test test-native check golden references soak bench docs ray gpu gpu-stand-in clean
 
 train: $(VENV)/installed  ## set up, train the example, say what to try next
 	$(BIN)/flowc train models/fashion_mlp.flow
@@ -38,6 +38,9 @@ ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
 gpu-stand-in: $(VENV)/tools  ## the CUDA backend on a stand-in for a GPU; needs g++ and nvcc, builds PyCUDA once
 	$(BIN)/python tests/cuda/gpu_stand_in/build.py
 	$(BIN)/pytest -m "cuda and not soak"
+
+gpu: $(VENV)/tools  ## the same on the GPU of this machine, with the PyCUDA that is installed
+	FLOWC_TEST_GPU=1 $(BIN)/pytest -m "cuda and not soak"
 
 bench: $(VENV)/tools  ## timings beside a NumPy loop by hand, and PyTorch if TORCH_PYTHON has it
 	$(BIN)/python benchmarks/run.py

@@ -70,7 +70,6 @@ Shown = tuple[str, bool]  # the text, and whether all is well with what it shows
     ("flowc inspect m.flow --stage optimised", "the graph after all passes"),
     ("flowc inspect m.flow --why dense.weight", "its shape's reasons, its uses, its memory"),
     ("flowc inspect m.flow --backend native", "which instructions have machine code"),
-    ("flowc inspect m.flow --backend cuda", "which run on a GPU; needs none"),
     ("flowc inspect runs/latest", "what a run has measured and saved"),
 )
 @click.argument("file", type=click.Path(path_type=Path), default=MODEL_FILE, metavar="[FILE]")

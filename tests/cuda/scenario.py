@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from gpu_stand_in.build import StandInCompiler, load_driver
+from gpu_stand_in import cuda_device, set_seed
 from test_cuda_models import plan_of, ready, step
 
-from flowc_runtime.cuda import CudaDevice
 from flowc_runtime.device import ExecutionError
 from flowc_runtime.executor import Session
 from flowc_runtime.numpy_device import NumpyDevice
@@ -34,12 +33,12 @@ def summing() -> Plan:
 
 def differs(seed: int) -> bool:
     """From what NumPy gives, where everything goes in an order drawn from the seed."""
-    load_driver().stand_in_seed(seed)
+    set_seed(seed)
     return _sums_differ() or _steps_differ()
 
 
 def _sums_differ() -> bool:
-    session = Session(summing(), device=CudaDevice(StandInCompiler()))
+    session = Session(summing(), device=cuda_device())
     for number in range(1, 8):
         session.inputs("train")["x"][...] = number
         session.run("train")
@@ -49,7 +48,7 @@ def _sums_differ() -> bool:
 
 def _steps_differ() -> bool:
     plan = plan_of("fashion_mlp")
-    found, wanted = (ready(plan, d) for d in (CudaDevice(StandInCompiler()), NumpyDevice()))
+    found, wanted = (ready(plan, d) for d in (cuda_device(), NumpyDevice()))
     for number in range(1, 5):
         others = step(wanted, number)
         try:

@@ -6,7 +6,6 @@ import ctypes.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,7 @@ from flowc_runtime.cuda import device
 
 
 @pytest.fixture(autouse=True)
-def compiler(seeded: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    seeded(1)
+def compiler(stand_in: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "find_compiler", StandInCompiler)
 
 

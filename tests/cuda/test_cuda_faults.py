@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,19 +57,19 @@ def planted(module: str, line: str, instead: str) -> subprocess.CompletedProcess
         capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def test_without_a_fault_all_is_equal(seeded: Callable[[int], None]) -> None:
+def test_without_a_fault_all_is_equal(stand_in: None) -> None:
     done = planted("program", "main.wait_for_event", "main.wait_for_event")
     assert done.stdout == "equal\n", done.stderr
 
 
 @pytest.mark.parametrize("fault", WRONG)
-def test_a_fault_gives_a_wrong_result(fault: str, seeded: Callable[[int], None]) -> None:
+def test_a_fault_gives_a_wrong_result(fault: str, stand_in: None) -> None:
     done = planted(*WRONG[fault])
     assert done.stdout == "wrong\n", done.stderr
 
 
 @pytest.mark.parametrize("fault", ENDED)
-def test_a_fault_ends_the_run(fault: str, seeded: Callable[[int], None]) -> None:
+def test_a_fault_ends_the_run(fault: str, stand_in: None) -> None:
     *where, message = ENDED[fault]
     done = planted(*where)
     assert done.returncode != 0 and message in done.stderr

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
-from gpu_stand_in.build import StandInCompiler
+from gpu_stand_in import cuda_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import execute, fused, plan_of
@@ -54,7 +54,7 @@ def results(seeded: Seeded) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
     seeded(1)
     graph = graph_of(USES)
     inputs = {f"{use}.{k}": a for use in USES for k, a in enumerate(use.operands())}
-    found, wanted = (execute(graph, inputs, {}, d) for d in (CudaDevice(StandInCompiler()), None))
+    found, wanted = (execute(graph, inputs, {}, d) for d in (cuda_device(), None))
     return {name: (value, wanted[name]) for name, value in found.items()}
 
 
@@ -113,7 +113,7 @@ def test_one_number_for_all_rows_of_one_element(seeded: Seeded) -> None:
 
 
 def assert_close(graph: Graph, inputs: Mapping[str, np.ndarray]) -> None:
-    device = CudaDevice(StandInCompiler())
+    device = cuda_device()
     found, wanted = execute(graph, inputs, {}, device), execute(graph, inputs, {})
     for name, value in wanted.items():
         np.testing.assert_allclose(found[name], value, rtol=2e-5, atol=1e-5, err_msg=name)

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zoo
-from gpu_stand_in.build import StandInCompiler
+from gpu_stand_in import cuda_device
 
 from flowc.diagnostic import Sink
 from flowc.driver import Options, compile
 from flowc.jobs import initialise
 from flowc.source import Source
-from flowc_runtime.cuda import CudaDevice
 from flowc_runtime.device import Device, ExecutionError, NonFinite
 from flowc_runtime.executor import Session
 from flowc_runtime.numpy_device import NumpyDevice
@@ -68,7 +67,7 @@ def step(session: Session, number: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("model", SMALL)
 def test_steps_give_what_numpy_gives_in_any_order(model: str, seeded: Seeded) -> None:
-    plan, device = plan_of(model), CudaDevice(StandInCompiler())
+    plan, device = plan_of(model), cuda_device()
     wanted = ready(plan, NumpyDevice())
     steps = [
         (step(wanted, number), {p: v.copy() for p, v in wanted.variables.items()})
@@ -85,13 +84,13 @@ def test_steps_give_what_numpy_gives_in_any_order(model: str, seeded: Seeded) ->
 def test_first_values_are_those_of_numpy(model: str, seeded: Seeded) -> None:
     """Uniform numbers have the same bits; normal ones go through sines and logarithms."""
     plan = plan_of(model)
-    found, wanted = (ready(plan, d) for d in (CudaDevice(StandInCompiler()), NumpyDevice()))
+    found, wanted = (ready(plan, d) for d in (cuda_device(), NumpyDevice()))
     for path, value in found.variables.items():
         np.testing.assert_allclose(value, wanted.variables[path], 1e-6, 1e-7, err_msg=path)
 
 
 def test_a_run_gives_the_same_bits_in_any_order(seeded: Seeded) -> None:
-    plan, device = plan_of("char_lstm"), CudaDevice(StandInCompiler())
+    plan, device = plan_of("char_lstm"), cuda_device()
     found = []
     for seed in (1, 2):
         seeded(seed)
@@ -105,7 +104,7 @@ def test_a_run_gives_the_same_bits_in_any_order(seeded: Seeded) -> None:
 
 def test_evaluation_and_prediction_give_what_numpy_gives(seeded: Seeded) -> None:
     plan = plan_of("lenet")
-    sessions = [ready(plan, d) for d in (CudaDevice(StandInCompiler()), NumpyDevice())]
+    sessions = [ready(plan, d) for d in (cuda_device(), NumpyDevice())]
     for program in ("evaluate", "predict"):
         for session in sessions:
             feed(session, program, 1)
@@ -115,7 +114,7 @@ def test_evaluation_and_prediction_give_what_numpy_gives(seeded: Seeded) -> None
 
 def test_variables_may_be_written_between_steps(seeded: Seeded) -> None:
     plan = plan_of("fashion_mlp")
-    sessions = [ready(plan, d) for d in (CudaDevice(StandInCompiler()), NumpyDevice())]
+    sessions = [ready(plan, d) for d in (cuda_device(), NumpyDevice())]
     for session in sessions:
         step(session, 1)
         first = next(iter(session.variables))
@@ -126,7 +125,7 @@ def test_variables_may_be_written_between_steps(seeded: Seeded) -> None:
 
 
 def test_a_loss_that_is_not_finite_changes_no_variable_and_is_blamed(seeded: Seeded) -> None:
-    session = ready(plan_of("fashion_mlp"), CudaDevice(StandInCompiler()))
+    session = ready(plan_of("fashion_mlp"), cuda_device())
     path = next(p for p in session.variables if p.endswith("weight"))
     session.variables[path][0, 0] = np.inf
     before = {p: v.copy() for p, v in session.variables.items()}
@@ -138,7 +137,7 @@ def test_a_loss_that_is_not_finite_changes_no_variable_and_is_blamed(seeded: See
 def test_an_index_outside_is_refused_as_numpy_refuses_it(seeded: Seeded) -> None:
     plan = plan_of("gpt")
     said = []
-    for device in (CudaDevice(StandInCompiler()), NumpyDevice()):
+    for device in (cuda_device(), NumpyDevice()):
         session = ready(plan, device)
         feed(session, "train", 1)
         session.inputs("train")["tokens"][0, 0] = 65

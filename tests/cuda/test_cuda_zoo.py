@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from gpu_stand_in.build import StandInCompiler
+from gpu_stand_in import cuda_device
 from test_cuda_compile import MODELS
 from test_cuda_models import feed, plan_of, ready
 from zoo import size_of
 
-from flowc_runtime.cuda import CudaDevice
 from flowc_runtime.executor import Bound
 from flowc_runtime.numpy_device import NumpyDevice
 
 
+@pytest.mark.timeout(1800)  # the pictures of the large ones are much for one core
 @pytest.mark.parametrize("model", MODELS)
 def test_each_instruction_of_a_step_gives_what_numpy_gives(
     model: str, seeded: Callable[[int], None]
@@ -24,7 +24,7 @@ def test_each_instruction_of_a_step_gives_what_numpy_gives(
     plan = plan_of(model)
     if "train" not in plan.programs:
         pytest.skip("not to be trained")
-    sessions = [ready(plan, d) for d in (CudaDevice(StandInCompiler()), NumpyDevice())]
+    sessions = [ready(plan, d) for d in (cuda_device(), NumpyDevice())]
     for session in sessions:
         feed(session, "train", 1)
         session.bind("train").set_system(5, 1)
