@@ -11,7 +11,10 @@ ON_HARDWARE = "FLOWC_TEST_GPU" in os.environ
 
 
 def cuda_device() -> CudaDevice:
-    return CudaDevice() if ON_HARDWARE else CudaDevice(StandInCompiler())
+    if ON_HARDWARE:
+        return CudaDevice()
+    load_driver()
+    return CudaDevice(StandInCompiler())
 
 
 def set_seed(number: int) -> None:
