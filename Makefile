@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: train test test-native check golden references soak bench docs ray clean
+.PHONY: train test test-native check golden references soak bench docs ray gpu gpu-stand-in clean
 
 train: $(VENV)/installed  ## set up, train the example, say what to try next
 	$(BIN)/flowc train models/fashion_mlp.flow
@@ -34,6 +34,13 @@ soak: $(VENV)/tools  ## the long proofs
 ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]'
 	$(BIN)/pytest -m ray -s
+
+gpu-stand-in: $(VENV)/tools  ## the CUDA backend on a stand-in for a GPU; needs g++ and nvcc, builds PyCUDA once
+	$(BIN)/python tests/cuda/gpu_stand_in/build.py
+	$(BIN)/pytest -m "cuda and not soak"
+
+gpu: $(VENV)/tools  ## the same on the GPU of this machine, with the PyCUDA that is installed
+	FLOWC_TEST_GPU=1 $(BIN)/pytest -m "cuda and not soak"
 
 bench: $(VENV)/tools  ## timings beside NumPy by hand, and each peer whose interpreter is named
 	$(BIN)/python benchmarks/run.py

@@ -17,7 +17,7 @@ from flowc.lower import errors
 from flowc.lower.data import DataDecl
 from flowc.lower.settings import TrainSettings
 from flowc.source import Source
-from flowc_runtime.backend import device_of
+from flowc_runtime.backend import device_of, require_on_host
 from flowc_runtime.checkpoint import Differences, load_weights, put_weights
 from flowc_runtime.checkpoint.errors import CheckpointError
 from flowc_runtime.cluster.plan import ClusterPlan
@@ -225,6 +225,7 @@ def _open_sharded(
     from flowc.place.emit import make_alone_plan
     from flowc_runtime.cluster.work.alone import ShardByShard
 
+    require_on_host(job.setup.backend, "shards are computed")
     alone = make_alone_plan(job.plan, job.settings.batch, job.settings.shards or 1)
     return nullcontext(ShardByShard(job.session, alone, job.data, job.settings.seed))
 

@@ -492,9 +492,16 @@ def test_which_instructions_have_machine_code() -> None:
     pytest.importorskip("llvmlite")
     native, numpy = backends("native")["train"], backends("numpy")["train"]
     assert (native["conv"], numpy["conv"]) == ({"native": 2}, {"numpy": 2})
-    assert native["random_uniform"] == {"numpy": 1}
+    assert native["argmax"] == {"numpy": 1}
     text = run(LENET, "--backend", "native", "--program", "train").stdout
     assert "conv " in text and "native" in text and "evaluate" not in text
+
+
+def test_which_instructions_run_on_a_gpu_is_said_without_one() -> None:
+    programs = backends("cuda")
+    assert programs["train"]["conv"] == {"cuda": 2} and programs["init"] == {
+        "broadcast": {"cuda": 8}, "fused": {"cuda": 4}, "random_normal": {"cuda": 2},
+        "random_uniform": {"cuda": 2}}  # fmt: skip
 
 
 def test_a_backend_is_of_a_model_and_of_no_stage() -> None:

@@ -40,18 +40,31 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "flowc_runtime.events": (),
     "flowc_runtime.threads": (),
     "flowc_runtime.cores": (),
+    "flowc_runtime.kept": (),
     "flowc_runtime.memory": (*TARGET, "flowc_runtime.plan"),
     "flowc_runtime.device": (*TARGET, "flowc_runtime.plan", "flowc_runtime.memory"),
     "flowc_runtime.blocking": (*TARGET, "flowc_runtime.plan", "flowc_runtime.expression"),
+    "flowc_runtime.phases": (
+        *TARGET, "flowc_runtime.expression", "flowc_runtime.blocking"),
+    "flowc_runtime.moves": (*TARGET, "flowc_runtime.plan"),
+    "flowc_runtime.rounds": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.memory", "flowc_runtime.moves"),
     "flowc_runtime.numpy_device": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
         "flowc_runtime.device", "flowc_runtime.blocking", "flowc_runtime.threads"),
     "flowc_runtime.native": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
         "flowc_runtime.device", "flowc_runtime.blocking", "flowc_runtime.numpy_device",
-        "flowc_runtime.threads"),
+        "flowc_runtime.threads", "flowc_runtime.phases", "flowc_runtime.moves",
+        "flowc_runtime.rounds", "flowc_runtime.kept"),
+    "flowc_runtime.cuda": (
+        *TARGET, "flowc_runtime.plan", "flowc_runtime.expression", "flowc_runtime.memory",
+        "flowc_runtime.device", "flowc_runtime.blocking", "flowc_runtime.numpy_device",
+        "flowc_runtime.phases", "flowc_runtime.moves", "flowc_runtime.rounds",
+        "flowc_runtime.kept", "flowc_runtime.threads"),
     "flowc_runtime.backend": (
-        "flowc_runtime.device", "flowc_runtime.numpy_device", "flowc_runtime.native"),
+        "flowc_runtime.device", "flowc_runtime.numpy_device", "flowc_runtime.native",
+        "flowc_runtime.cuda"),
     "flowc_runtime.blame": (
         *TARGET, "flowc_runtime.plan", "flowc_runtime.memory", "flowc_runtime.device",
         "flowc_runtime.expression", "flowc_runtime.numpy_device"),
@@ -157,7 +170,7 @@ LIBRARIES = {
     "lark": ("flowc.syntax", "flowc_grammar"),
     "click": ("flowc.cli",),
     "rich": ("flowc.cli", "flowc.render"),
-    "platformdirs": ("flowc.cli", "flowc_runtime.native"),
+    "platformdirs": ("flowc.cli", "flowc_runtime.kept"),
     "tensorboardX": ("flowc_runtime.runfolder",),
     "safetensors": ("flowc_runtime.checkpoint",),
     "PIL": ("flowc_runtime.data",),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import run
 from safetensors.numpy import load_file
-from zoo import SMALL
+from zoo import SMALL, size_of
 
 from flowc.diagnostic import Sink
 from flowc.driver import Options, compile
@@ -16,7 +16,7 @@ from flowc.jobs import initialise
 from flowc.source import Source
 from flowc_runtime.backend import device_of
 from flowc_runtime.executor import Session
-from flowc_runtime.plan import Instruction, Plan
+from flowc_runtime.plan import Plan
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
@@ -47,16 +47,6 @@ def ready(plan: Plan, backend: str, threads: int = 1) -> Session:
         view[...] = whole if view.dtype.kind in "iub" else rng.uniform(0.1, 2, view.shape)
     session.bind("train").set_system(SEED, 1)
     return session
-
-
-def size_of(instruction: Instruction, operands: list[np.ndarray], result: np.ndarray) -> float:
-    """What last bits are last bits of: the largest operand, or the sums of products of both."""
-    largest = [np.abs(a[np.isfinite(a)].astype(float)).max(initial=0) for a in operands]
-    if instruction.op == "reduce_sum":
-        return largest[0] * (operands[0].size / max(1, result.size)) ** 0.5
-    if instruction.op != "matmul" and not instruction.op.startswith("conv"):
-        return max([1.0, *largest])
-    return float(np.prod(largest)) * (instruction.flops / max(1, result.size)) ** 0.5
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -1,6 +1,10 @@
-"""The networks for pictures in `models/`, at sizes that tests can afford."""
+"""The networks for pictures in `models/`, at sizes that tests can afford; how near is equal."""
 
 from __future__ import annotations
+
+import numpy as np
+
+from flowc_runtime.plan import Instruction
 
 SMALL: dict[str, dict[str, str]] = {
     "autoencoder": {"width": "4"},
@@ -13,3 +17,13 @@ SMALL: dict[str, dict[str, str]] = {
     "vae": {"hidden": "32"},
     "vgg": {"side": "32", "classes": "5", "width": "4", "hidden": "16"},
 }
+
+
+def size_of(instruction: Instruction, operands: list[np.ndarray], result: np.ndarray) -> float:
+    """What last bits are last bits of: the largest operand, or the sums of products of both."""
+    largest = [np.abs(a[np.isfinite(a)].astype(float)).max(initial=0) for a in operands]
+    if instruction.op == "reduce_sum":
+        return largest[0] * (operands[0].size / max(1, result.size)) ** 0.5
+    if instruction.op != "matmul" and not instruction.op.startswith("conv"):
+        return max([1.0, *largest])
+    return float(np.prod(largest)) * (instruction.flops / max(1, result.size)) ** 0.5

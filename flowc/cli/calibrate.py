@@ -12,7 +12,7 @@ import click
 
 from flowc.cli.clusters import Where, cluster_options
 from flowc.cli.command import command
-from flowc.cli.jobs import allow_option, backend_option, threads_option
+from flowc.cli.jobs import allow_option, measured_backend_option, threads_option
 from flowc.cli.models import diagnosing, read_model, write_text
 from flowc.cli.options import define_option, json_option
 
@@ -33,7 +33,7 @@ MODEL_SECONDS = 10.0
 @define_option
 @cluster_options
 @threads_option
-@backend_option
+@measured_backend_option
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=MODEL_SECONDS,
               show_default=True, help="How long to run the model's step.")  # fmt: skip
 @click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE",

@@ -72,7 +72,9 @@ class Where:
             return None
         from flowc.cli.costs import costs_by_host
         from flowc.distributed import over
+        from flowc_runtime.backend import require_on_host
 
+        require_on_host(backend, "the tasks of a cluster compute")
         if cluster.ray is not None:
             from flowc_runtime.cluster.launch.ray_join import connect
 

@@ -134,11 +134,22 @@ def gpu() -> Finding:
 def pycuda() -> Finding:
     number = _version("pycuda")
     if number is not None:
-        return Finding("OK", "pycuda", number)
+        return _driver(number)
     if not _cards():
         return Finding("INFO", "pycuda", "not installed, and of no use without a GPU")
-    fix = 'pip install "flowc[cuda]" (needs the CUDA toolkit with nvcc)'
+    fix = 'pip install "flowc[cuda]" (needs the CUDA toolkit)'
     return Finding("INFO", "pycuda", "not installed", fix)
+
+
+def _driver(pycuda: str) -> Finding:
+    from flowc_runtime.cuda.driver import open_driver
+    from flowc_runtime.device import BackendError
+
+    try:
+        open_driver()
+    except BackendError as missing:
+        return Finding("INFO", "pycuda", f"{pycuda}, but {missing.message}", missing.help or "")
+    return Finding("OK", "pycuda", pycuda)
 
 
 CHECKS: tuple[Callable[[], Finding], ...] = (

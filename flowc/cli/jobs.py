@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from flowc_runtime.backend import BACKENDS
+from flowc_runtime.backend import BACKENDS, ON_HOST
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,11 +17,20 @@ threads_option = click.option(
     help="Threads that compute. With NumPy they are those of its BLAS, and results depend on their "
     "number in the last bits; with machine code results do not.",
 )  # fmt: skip
-backend_option = click.option(
-    "--backend", type=click.Choice(BACKENDS), default="numpy", show_default=True,
-    help="What executes the plan: NumPy, or machine code for fused instructions and NumPy for the "
-    "others.",
-)  # fmt: skip
+
+
+def _backend_option(among: Sequence[str], help: str) -> Callable[[F], F]:
+    return click.option(
+        "--backend", type=click.Choice(among), default="numpy", show_default=True,
+        help=f"What executes the plan: {help}.",
+    )  # fmt: skip
+
+
+backend_option = _backend_option(
+    BACKENDS, "NumPy, machine code of this processor, or an NVIDIA GPU; what the last two have no "
+    "code for is left to NumPy")
+measured_backend_option = _backend_option(
+    ON_HOST, "NumPy, or machine code of this processor where there is some")
 allow_option = click.option(
     "--allow-path", "allow", multiple=True, metavar="DIR",
     type=click.Path(path_type=Path, exists=True, file_okay=False),

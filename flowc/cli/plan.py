@@ -10,7 +10,7 @@ import click
 
 from flowc.cli.clusters import Where, cluster_options
 from flowc.cli.command import command
-from flowc.cli.jobs import backend_option
+from flowc.cli.jobs import measured_backend_option
 from flowc.cli.models import diagnosing, read_model, write_text
 from flowc.cli.options import define_option, json_option, model_argument
 
@@ -39,7 +39,7 @@ CHANGED = 2  # the exit code of --exit-code
 @click.option("--exit-code", "tells", is_flag=True, help="With --diff, end with 2 on a difference.")
 @click.option("--calibration", type=click.Path(path_type=Path, exists=True), metavar="PATH",
               help="A file of `flowc calibrate`, or a folder with one a host.")  # fmt: skip
-@backend_option
+@measured_backend_option
 @json_option
 @click.pass_context
 def plan(

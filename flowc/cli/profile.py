@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from flowc.cli.command import command
-from flowc.cli.jobs import allow_option, backend_option, threads_option
+from flowc.cli.jobs import allow_option, measured_backend_option, threads_option
 from flowc.cli.models import diagnosing, read_model, write_text
 from flowc.cli.options import define_option, json_option, model_argument
 
@@ -42,7 +42,7 @@ GROUPS = {"instruction": "instruction", "line": "at", "op": "name", "path": "pat
 @click.option("--seconds", type=click.FloatRange(0.1, 600), default=SECONDS, show_default=True,
               help="How long to run.")  # fmt: skip
 @threads_option
-@backend_option
+@measured_backend_option
 @allow_option
 @json_option
 def profile(

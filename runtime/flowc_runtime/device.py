@@ -10,6 +10,14 @@ from flowc_runtime.ops.op import Array
 from flowc_runtime.plan import Instruction, Program
 
 
+class BackendError(Exception):
+    """A backend is not to be had here. `code` is one of `backend.CODES`."""
+
+    def __init__(self, code: str, message: str, help: str | None = None):
+        super().__init__(message)
+        self.code, self.message, self.help = code, message, help
+
+
 class ExecutionError(Exception):
     """An instruction met data that it must refuse.
 
@@ -52,7 +60,8 @@ class Loop(Protocol):
 
 
 class Run(Protocol):
-    """A bound program."""
+    """A bound program. It reads the inputs in the host's memory when its first instruction runs,
+    and puts the outputs there."""
 
     def __call__(self, start: int, stop: int) -> None:
         """Runs the instructions from `start` up to `stop`; raises ExecutionError."""
@@ -70,8 +79,15 @@ class Run(Protocol):
         ...
 
 
+    @property
+    def on_host(self) -> Run:
+        """The same on the memory of the host, for those who look inside: of the inputs and the
+        variables as they are, from the first instruction on."""
+        ...
+
+
 class Device(Protocol):
-    """A backend that computes on host memory."""
+    """A backend. It computes on the host's memory, or on one of its own of the same plan."""
 
     @property
     def name(self) -> str: ...
@@ -82,6 +98,11 @@ class Device(Protocol):
 
     def bind(self, program: Program, memory: HostMemory) -> Run:
         """Prepares all calls once, so that a run allocates nothing large."""
+        ...
+
+    def settle(self, memory: HostMemory) -> None:
+        """The variables in the host's memory are those after the last run when this returns;
+        the next run begins with what they are then."""
         ...
 
     def runs_on(self, program: Program) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ class Session:
     """One plan on one device: its memory, and its programs bound at their first run.
 
     `threads` is how many threads the device may use in this process; None leaves that alone.
-    `variables` are the variables by path: views, so writing into one (`[...] = `) sets it.
     """
 
     def __init__(self, plan: Plan, threads: int | None = 1, device: Device | None = None):
@@ -35,12 +34,21 @@ class Session:
         self._memory = HostMemory(plan)
         self._lanes = [self._memory]
         self._bound: dict[tuple[str, int], Bound] = {}
-        self.variables: Mapping[str, Array] = MappingProxyType(
+        self._variables: Mapping[str, Array] = MappingProxyType(
             {
                 v.path: self._memory.view(Buffer("variables", v.offset, v.type))
                 for v in plan.variables
             }
         )
+
+    @property
+    def variables(self) -> Mapping[str, Array]:
+        """The variables by path: views, so writing into one (`[...] = `) sets it.
+
+        They are good until the next run; whoever looks later asks again.
+        """
+        self.device.settle(self._memory)
+        return self._variables
 
     def inputs(self, program: str) -> Mapping[str, Array]:
         """The inputs to be filled before a run, by name.
@@ -67,17 +75,18 @@ class Session:
 
     def load(self, values: Mapping[str, Array]) -> None:
         """Sets variables by path, all or, if one does not fit, none (ValueError)."""
+        variables = self.variables
         for path, value in values.items():
-            if path not in self.variables:
+            if path not in variables:
                 raise ValueError(f"the plan has no variable `{path}`")
-            held = self.variables[path]
+            held = variables[path]
             if (value.dtype, value.shape) != (held.dtype, held.shape):
                 raise ValueError(
                     f"`{path}` is {held.dtype}{list(held.shape)}, "
                     f"not {value.dtype}{list(value.shape)}"
                 )
         for path, value in values.items():
-            np.copyto(self.variables[path], value)
+            np.copyto(variables[path], value)
 
     def check_loss(self, bound: Bound) -> None:
         """Raises NonFinite where the program's loss is infinite or NaN.
@@ -85,7 +94,7 @@ class Session:
         The program has run up to its loss at least; it is run again to find who is to blame.
         """
         if bound.guard is not None and not isfinite(bound.guard):
-            raise find_non_finite(self.plan, bound.program, bound.run, bound.memory)
+            raise find_non_finite(self.plan, bound.program, bound.run.on_host, bound.memory)
 
     def bind(self, name: str, lane: int = 0) -> Bound:
         """The program ready to run piece by piece.

@@ -39,8 +39,12 @@ class HostMemory:
 
     def view(self, buffer: Buffer) -> Array:
         """The buffer's tensor, to read and to write."""
-        space = self._arena if buffer.space == "arena" else self._kept[buffer.space]
+        space = self.space(buffer.space)
         return np.ndarray(buffer.type.sizes, buffer.type.storage, space, buffer.offset)
+
+    def space(self, name: str) -> Array:
+        """The bytes of one of SPACES."""
+        return self._arena if name == "arena" else self._kept[name]
 
     def scratch(self, offset: int, size: int) -> Array:
         """`size` bytes of the arena."""

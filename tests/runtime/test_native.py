@@ -19,7 +19,7 @@ from flowc_runtime.types import TensorType
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import build
+from flowc_runtime import kept
 
 SIZES = (1, 2, 3, 5, 16, 17, 70)  # shorter than a vector, ragged, longer than several
 SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3.4e38, -3.4e38, 1e-8)
@@ -28,7 +28,7 @@ SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3.4e38,
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test alone."""
-    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path)
     share_all(monkeypatch)
     return tmp_path / "kernels"
 

@@ -21,7 +21,8 @@ from flowc_runtime.types import TensorType, parse_type
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import NativeDevice, build
+from flowc_runtime import kept
+from flowc_runtime.native import NativeDevice
 
 SIZES = st.lists(st.sampled_from((1, 2, 3, 17, 33)), max_size=2)
 SIZE = st.sampled_from((1, 2, 5, 40))
@@ -31,7 +32,7 @@ Operands = list[tuple[str, np.ndarray]]  # dtypes and values
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path)
     share_all(monkeypatch)
 
 

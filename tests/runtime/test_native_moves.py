@@ -18,8 +18,8 @@ from flowc_runtime.types import TensorType, parse_type
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import build
-from flowc_runtime.native.moves import Move, move_of, unreal
+from flowc_runtime import kept
+from flowc_runtime.moves import Move, move_of, unreal
 
 SIZES = st.lists(st.sampled_from((1, 2, 3, 17, 33)), max_size=4)
 DTYPES = st.sampled_from(("f32", "i32", "i64", "u8", "bool", "f64", "bf16"))
@@ -27,7 +27,7 @@ DTYPES = st.sampled_from(("f32", "i32", "i64", "u8", "bool", "f64", "bf16"))
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path)
     share_all(monkeypatch)
 
 

@@ -16,7 +16,7 @@ from flowc_runtime.types import TensorType
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import build
+from flowc_runtime import kept
 from flowc_runtime.native.products import DEPTH
 
 SIZES = (1, 2, 3, 4, 5, 7, 16, 17, 33, 66)  # ragged, whole vectors, more than a tile
@@ -25,7 +25,7 @@ BATCHES = (((), ()), ((3,), ()), ((), (2,)), ((2,), (2,)), ((2, 3), (1, 3)), ((1
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path)
     share_all(monkeypatch)
 
 

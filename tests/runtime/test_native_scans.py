@@ -19,7 +19,8 @@ from flowc_runtime.types import TensorType, parse_type
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import NativeDevice, build
+from flowc_runtime import kept
+from flowc_runtime.native import NativeDevice
 from flowc_runtime.native.standing import standing_source, standing_target
 
 SQUARE, ROUNDS = (9, 9), 5
@@ -29,7 +30,7 @@ AXES = st.sampled_from((0, 0, 1))
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path)
     share_all(monkeypatch)
 
 

@@ -20,7 +20,8 @@ pytest.importorskip("llvmlite", reason="no native device without the extra `nati
 
 from native_runs import assert_same_bits, run_on, share_all, some_steps
 
-from flowc_runtime.native import NativeDevice, build, device
+from flowc_runtime import kept
+from flowc_runtime.native import NativeDevice, device
 from flowc_runtime.native.pool import Pool
 
 TESTS = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ for session in sessions:
 
 @pytest.fixture(autouse=True)
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path)
     share_all(monkeypatch)
 
 

@@ -19,7 +19,7 @@ from flowc_runtime.types import TensorType
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
-from flowc_runtime.native import build
+from flowc_runtime import kept
 from flowc_runtime.native.parts import channel_blocks
 from flowc_runtime.native.tiles import even
 
@@ -30,7 +30,7 @@ Attrs = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "user_cache_path", lambda name: tmp_path)
+    monkeypatch.setattr(kept, "user_cache_path", lambda name: tmp_path)
     share_all(monkeypatch)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from flowc_runtime.native.moves import move_of, unreal
+from flowc_runtime.moves import move_of, unreal
+from flowc_runtime.native.moves import Copying
 from flowc_runtime.native.moving import ClearTask, MoveTask
 from flowc_runtime.native.planes import Plane, plane_of, turned
 from flowc_runtime.native.products import PRODUCTS_A_NANOSECOND
@@ -96,7 +97,7 @@ def _turned_kernel(plane: Plane, opposite: bool) -> MoveTask:
     window = plane.rows.window, plane.columns.window
     weights = unreal((*window, plane.channels, plane.filters)).transpose(0, 1, 3, 2)
     stored = weights[::-1, ::-1] if opposite else weights
-    move = move_of(stored, unreal(weights.shape), "f32")
+    move = Copying(move_of(stored, unreal(weights.shape), "f32"))
     return MoveTask(tuple((1, part) for part in move.parts()), 3, 0)
 
 

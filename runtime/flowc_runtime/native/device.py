@@ -13,16 +13,17 @@ from flowc_runtime.memory import HostMemory
 from flowc_runtime.native.build import addresses_of
 from flowc_runtime.native.kernels import in_order, kernel_of, task_of
 from flowc_runtime.native.pool import pool_of
-from flowc_runtime.native.scans import WORDS, ends_of, steady
+from flowc_runtime.native.scans import WORDS, steady
 from flowc_runtime.native.sequences import Step, Table, run_address, table_of
 from flowc_runtime.native.shares import Code, steps_of
-from flowc_runtime.native.standing import Standing
+from flowc_runtime.native.standing import Standing, left_to_move
 from flowc_runtime.native.target import this_target
 from flowc_runtime.native.unit import Unit
 from flowc_runtime.numpy_device import BoundProgram
 from flowc_runtime.numpy_device.choose import Call
 from flowc_runtime.numpy_device.scan import NumpyLoop
 from flowc_runtime.plan import Buffer, Instruction, Program
+from flowc_runtime.rounds import ends_of
 from flowc_runtime.threads import blas, limit_threads
 
 Codes = Mapping[int, tuple[Code, ...]]  # by the identity of an instruction, in order
@@ -53,6 +54,9 @@ class NativeDevice:
         if os.name != "posix":
             threads = 1  # they wait as POSIX has it
         return NativeProgram(program, memory, self._known[id(program)][1], threads)
+
+    def settle(self, memory: HostMemory) -> None:
+        pass
 
     def runs_on(self, program: Program) -> tuple[str, ...]:
         return tuple(
@@ -124,11 +128,11 @@ class NativeProgram(BoundProgram):
         once, each = inside._once_and_each(steps)
         length = instruction.attrs["length"]
         loops = [loop_over(once, self._threads), loop_over(each, self._threads, length)]
-        ends = ends_of(instruction, self._program.buffers)
-        standing = self._standing(ends.standing, [last for *_, last in steps])
+        left, elements = left_to_move(instruction, ends_of(instruction, self._program.buffers))
+        standing = self._standing(elements, [last for *_, last in steps])
         places = [at for function, table in loops for at in (function, ctypes.addressof(table))]
         places.append(ctypes.addressof(standing))
-        places += [self._memory.view(buffer).ctypes.data for buffer in ends.moved]
+        places += [self._memory.view(buffer).ctypes.data for buffer in left.buffers]
         (step,) = steps_of(instruction, [code], places, self._threads)
         return replace(
             step, nanoseconds=sum(inner.nanoseconds for inner in (*once, *(length * each))),

@@ -11,9 +11,9 @@ from flowc_runtime.blocking import Blocking, blocking
 from flowc_runtime.expression import ROW_OPS, Line, literal_dtype, parse_expression
 from flowc_runtime.native.lanes import BYTES, Lanes
 from flowc_runtime.native.lines import LINES, cast
-from flowc_runtime.native.phases import Form, phases
 from flowc_runtime.native.rows import ExpressionKernel
 from flowc_runtime.ops.op import Types
+from flowc_runtime.phases import Form, phases
 from flowc_runtime.plan import Buffer, Instruction
 from flowc_runtime.types import TensorType
 

@@ -14,8 +14,8 @@ from math import prod
 import numpy as np
 from llvmlite import ir
 
+from flowc_runtime.moves import ELEMENTS as MOVED
 from flowc_runtime.native.lanes import ELEMENTS, I64, Lanes, Value, place_of, stretches
-from flowc_runtime.native.moves import ELEMENTS as MOVED
 from flowc_runtime.native.ranges import Range
 from flowc_runtime.native.unit import Unit, Writer, given
 from flowc_runtime.ops.indexing import outside

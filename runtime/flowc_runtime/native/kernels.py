@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from flowc_runtime.expression import ROW_OPS
+from flowc_runtime.moves import MOVING
 from flowc_runtime.native.convolution import conv_task
 from flowc_runtime.native.expressions import elementwise_task, fused_task, row_task
 from flowc_runtime.native.indexing import gather_task, put_task, scatter_task, take_task
-from flowc_runtime.native.moving import MOVING, move_task
+from flowc_runtime.native.moving import move_task
 from flowc_runtime.native.pooling import pool_task
 from flowc_runtime.native.products import product_task
 from flowc_runtime.native.random import random_task

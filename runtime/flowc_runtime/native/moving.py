@@ -1,25 +1,21 @@
-"""Which instructions only move data, and from where to where."""
+"""Machine code of instructions that only move data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import EllipsisType
 
-import numpy as np
 from llvmlite import ir
 
+from flowc_runtime.moves import moved_by
 from flowc_runtime.native.lanes import I64, Value, place_of, stretches
-from flowc_runtime.native.moves import ELEMENTS, Move, move_of, unreal
+from flowc_runtime.native.moves import Copying
 from flowc_runtime.native.ranges import Range
 from flowc_runtime.native.tiles import Tiles
 from flowc_runtime.native.unit import Unit, Writer, given
-from flowc_runtime.ops.op import Array, Attrs
 from flowc_runtime.plan import Buffer, Instruction
 
 CLEARED_BYTES, CLEARED_A_NANOSECOND = 1 << 14, 16  # bytes in one piece, and how fast
-
-Moves = list[tuple[int, Array, Array]]  # the number of an operand, what is read of it, and where to
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +23,7 @@ class MoveTask(Writer):
     """All that the code of an instruction depends on: moves by the numbers of their operands, and
     how many bytes of the result are cleared before."""
 
-    moves: tuple[tuple[int, Move], ...]
+    moves: tuple[tuple[int, Copying], ...]
     result: int  # the number of its place
     cleared: int
 
@@ -84,61 +80,9 @@ def _clear(b: ir.IRBuilder, lanes: int, target: Value, bytes: int) -> None:
 
 
 def move_task(instruction: Instruction, buffers: Sequence[Buffer]) -> MoveTask | None:
-    """None where there is no code: elements of two bytes, nothing to move, bytes that meet."""
-    operands = [buffers[k] for k in instruction.operands]
-    result = buffers[instruction.results[0]]
-    size = result.type.storage.itemsize
-    if size not in ELEMENTS or not result.type.bytes or any(result.meets(o) for o in operands):
+    """None where NumPy has to do it."""
+    moved = moved_by(instruction, buffers)
+    if moved is None:
         return None
-    sources = [unreal(o.type.sizes) for o in operands]
-    target = unreal(result.type.sizes)
-    found = _MOVES[instruction.op](sources, target, instruction.attrs)
-    if any(a.shape != b.shape for _, a, b in found):
-        return None  # NumPy refuses it
-    moved = sum(a.size for _, a, _ in found)
-    return MoveTask(
-        tuple((k, move) for k, a, b in found if a.size
-              for move in move_of(a, b, ELEMENTS[size]).parts()),
-        len(operands), 0 if moved == target.size else result.type.bytes)
-
-
-def _copy(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0], target)]
-
-
-def _slice(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0][_slices(attrs)], target)]
-
-
-def _unslice(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0], target[_slices(attrs)])]
-
-
-def _slices(attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
-    bounds = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
-    return (*(slice(a, None if s < 0 and b == -1 else b, s) for a, b, s in bounds), ...)
-
-
-def _concat(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    ends = np.cumsum([s.shape[attrs["axis"]] for s in sources])
-    parts = np.split(target, ends[:-1], axis=attrs["axis"])
-    return list(zip(range(len(sources)), sources, parts, strict=True))
-
-
-def _transpose(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, sources[0].transpose(attrs["perm"]), target)]
-
-
-def _broadcast(sources: list[Array], target: Array, attrs: Attrs) -> Moves:
-    return [(0, np.broadcast_to(sources[0], target.shape), target)]
-
-
-_MOVES: Mapping[str, Callable[[list[Array], Array, Attrs], Moves]] = {
-    "copy": _copy,
-    "slice": _slice,
-    "unslice": _unslice,
-    "concat": _concat,
-    "transpose": _transpose,
-    "broadcast": _broadcast,
-}
-MOVING = tuple(_MOVES)
+    parts = tuple((k, part) for k, move in moved.moves for part in Copying(move).parts())
+    return MoveTask(parts, len(instruction.operands), moved.cleared)

@@ -12,8 +12,9 @@ from math import prod
 
 from llvmlite import ir
 
+from flowc_runtime.moves import move_of, unreal
 from flowc_runtime.native.lanes import I64, Value, loop
-from flowc_runtime.native.moves import move_of, unreal
+from flowc_runtime.native.moves import Copying
 from flowc_runtime.native.moving import MoveTask
 from flowc_runtime.native.parts import Part
 from flowc_runtime.native.ranges import Range, whole
@@ -60,7 +61,7 @@ class ProductTask(Writer):
         if not self.turned_once:
             return None
         stored = unreal((self.columns, self.depth)).T
-        move = move_of(stored, unreal(stored.shape), "f32")
+        move = Copying(move_of(stored, unreal(stored.shape), "f32"))
         return MoveTask(tuple((1, part) for part in move.parts()), 3, 0)
 
     @property

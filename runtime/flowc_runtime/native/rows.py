@@ -13,9 +13,9 @@ from flowc_runtime.blocking import Blocking
 from flowc_runtime.expression import ROW_OPS, Arg, Expression, Line, literal_dtype
 from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES, cast
-from flowc_runtime.native.phases import Form, Pass, Phases
 from flowc_runtime.native.ranges import ENOUGH_PIECES, Range, at_most, pieces_of
 from flowc_runtime.native.unit import Kernel, Unit, given
+from flowc_runtime.phases import Form, Pass, Phases
 
 CHAINS = 4  # sums of a row that go on side by side, since each addition waits for the last one
 STRETCH = 2048  # elements of a row that is cut

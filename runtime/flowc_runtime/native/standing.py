@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 from flowc_runtime.plan import Buffer, Instruction, Program
+from flowc_runtime.rounds import Ends, body_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,22 @@ class Standing:
     sequence: Buffer
     step: int
     uses: tuple[Use, ...]
+
+
+def left_to_move(instruction: Instruction, ends: Ends) -> tuple[Ends, tuple[Standing, ...]]:
+    """Of what a scan moves that which has to be moved, and the rest."""
+    body = body_of(instruction)
+    sources = [standing_source(body, sequence, axis, x) for sequence, x, axis in ends.fed]
+    numbers = [port.buffer for port in body.outputs]
+    targets = [
+        standing_target(body, number, sequence, axis)
+        for number, (_, sequence, axis) in zip(numbers, ends.yielded, strict=True)
+    ]
+    left = Ends(
+        ends.starts,
+        tuple(each for each, found in zip(ends.fed, sources, strict=True) if found is None),
+        tuple(each for each, found in zip(ends.yielded, targets, strict=True) if found is None))
+    return left, tuple(found for found in (*sources, *targets) if found is not None)
 
 
 def standing_source(

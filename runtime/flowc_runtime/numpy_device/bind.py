@@ -32,6 +32,9 @@ class NumpyDevice:
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
         return BoundProgram(program, memory)
 
+    def settle(self, memory: HostMemory) -> None:
+        pass
+
     def runs_on(self, program: Program) -> tuple[str, ...]:
         return (self.name,) * len(program.instructions)
 
@@ -64,6 +67,10 @@ class BoundProgram:
             for instruction, calls in zip(self._program.instructions, self._calls, strict=True)
         ]
         return other
+
+    @property
+    def on_host(self) -> BoundProgram:
+        return self
 
     def _view(self, buffer: int) -> Array:
         place = self._elsewhere.get(buffer)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowc_runtime.backend import device_of
+from flowc_runtime.backend import ON_HOST, device_of
 from flowc_runtime.cluster.exchange import Exchange, PeerLost
 from flowc_runtime.cluster.memory import bytes_held
 from flowc_runtime.cluster.messages import (
@@ -82,7 +82,7 @@ class Body:
             part = plan.part(self._me.role)
         except (PlanError, KeyError) as reason:
             raise WorkError("task-plan", f"{me} cannot run the plan: {reason}") from reason
-        device = device_of(command.backend)
+        device = device_of(command.backend, among=ON_HOST)
         self._session = Session(part.plan, command.threads or None, device)
         self._step, self._missing = -1, set(plan.loads(self._me.role))
         examples, digest = 0, ""
