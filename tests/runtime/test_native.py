@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,32 @@ from flowc_runtime.types import TensorType
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
 from flowc_runtime import kept
+
+TESTS = Path(__file__).parents[1]
+HOLES = """
+import ctypes, mmap
+import numpy as np
+from flowc.graph.builder import Builder
+from flowc.graph.graph import Output
+from flowc_runtime.types import parse_type
+from native_runs import run_on
+b = Builder()
+x = value = b.input("x", parse_type("f32[1000]"))
+for op in 4 * ("tanh", "exp", "log1p"):
+    value = b(op, value)
+graph = b.finish([Output("y", value.ref)])
+inputs = {"x": np.linspace(0.1, 1, 1000, dtype=np.float32)}
+wanted = run_on(1, graph, inputs)["y"]  # compiled, and kept
+libc, wall_bytes = ctypes.CDLL(None), 1 << 33
+libc.mmap.restype = ctypes.c_void_p
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+reserve = lambda size: libc.mmap(None, ctypes.c_size_t(size), 0, 0x4022, -1, 0)
+wall = reserve(wall_bytes)
+while reserve(mmap.PAGESIZE) > wall:
+    pass
+libc.munmap(wall + wall_bytes - mmap.PAGESIZE, mmap.PAGESIZE)
+assert (run_on(1, graph, inputs)["y"] == wanted).all()
+"""
 
 SIZES = (1, 2, 3, 5, 16, 17, 70)  # shorter than a vector, ragged, longer than several
 SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-40, 3.4e38, -3.4e38, 1e-8)
@@ -164,6 +193,16 @@ def test_machine_code_is_kept_and_a_damaged_file_is_not_run(
     kept.chmod(0o666)  # others could have written it
     values(lines, x, run=natively)
     assert kept.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="holes are made as Linux has it")
+def test_code_runs_wherever_its_parts_lie(tmp_path: Path) -> None:
+    """In an address space where what is small fits into a hole, and what is larger gigabytes away.
+    """
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", HOLES], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_without_a_cache_it_runs_too(cache: Path) -> None:

@@ -19,7 +19,9 @@ def addresses_of(text: str, names: Sequence[str]) -> dict[str, int]:
     library.add_current_process()  # functions of the C library
     for name in names:
         library.export_symbol(name)
-    jit = llvm.create_lljit_compiler(target.machine, use_jit_link=False)
+    # The older linker puts the parts of a module wherever there is room, and ends the process where
+    # they are further apart than 2 GiB.
+    jit = llvm.create_lljit_compiler(target.machine, use_jit_link=True)
     tracker = library.link(jit, hashlib.sha256(text.encode()).hexdigest())
     _kept.append((jit, tracker))
     return {name: tracker[name] for name in names}
