@@ -23,7 +23,7 @@ from flowc.diagnostic import Sink
 from flowc.jobs import Setup, TrainingJob, prepare_training
 from flowc.planning.units import time_text
 from flowc.syntax.read import read_source
-from flowc_runtime.backend import BACKENDS
+from flowc_runtime.backend import ON_HOST
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.training import bind_inputs
 
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     counts = sorted({1, options.threads})
-    contestants = [(backend, count) for backend in BACKENDS for count in counts]
+    contestants = [(backend, count) for backend in ON_HOST for count in counts]
     found = list(rows(options.models, contestants, options.seconds, options.rounds))
     text = "\n".join(lines_of(found, contestants))
     print(text)

@@ -27,7 +27,7 @@ from pathlib import Path
 from flowc_steps import BATCHES
 
 from flowc.planning.units import time_text
-from flowc_runtime.backend import BACKENDS
+from flowc_runtime.backend import ON_HOST
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "explanation" / "speed.md"
@@ -93,7 +93,7 @@ def measured(
         contestants = {
             f"{peer} {mode}": stack.enter_context(started(python, peer, model, mode, threads))
             for peer, python in pythons.items()
-            for mode in (BACKENDS if peer == "flowc" else MODES[peer])
+            for mode in (ON_HOST if peer == "flowc" else MODES[peer])
         }
         for contestant in contestants.values():
             contestant.settle()

@@ -36,7 +36,7 @@ from flowc.planning.units import time_text
 from flowc.predict import predict, predict_alone
 from flowc.source import Source
 from flowc.syntax.read import read_source
-from flowc_runtime.backend import BACKENDS
+from flowc_runtime.backend import ON_HOST
 from flowc_runtime.data.errors import DataError
 from flowc_runtime.events import Event, StepDone
 from flowc_runtime.training import StopSignal
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--workers", type=int, default=0)
-    parser.add_argument("--backend", choices=BACKENDS, default="numpy")
+    parser.add_argument("--backend", choices=ON_HOST, default="numpy")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     paths = sorted((ROOT / "models").glob("*.flow"))
