@@ -23,7 +23,7 @@ pytest.importorskip("llvmlite", reason="no native device without the extra `nati
 from native_runs import assert_same_bits, share_all
 
 FOLDER = Path(__file__).parents[1] / "models"
-LARGE = ("efficientnet_lite0", "inception_v3", "resnet50")
+LARGE = ("efficientnet_lite0", "flowers_finetune", "inception_v3", "mobilenet_v2", "resnet50")
 MODELS = [
     pytest.param(path.stem, marks=[pytest.mark.soak] * (path.stem in LARGE))
     for path in sorted(FOLDER.glob("*.flow"))
