@@ -2,17 +2,17 @@
 
     python benchmarks/flowc_steps.py MODEL numpy|native THREADS
 
-Reads a number of steps from each line of its input, does them, and prints their seconds.
+See `serve.py` for what it reads and prints.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from serve import serve
 
 from flowc.diagnostic import Sink
 from flowc.jobs import initialise
@@ -57,10 +57,7 @@ def made_up(view: np.ndarray) -> np.ndarray:
 def main() -> None:
     model, backend, threads = sys.argv[1:]
     steps = stepper(model, backend, int(threads))
-    for line in sys.stdin:
-        began = time.perf_counter()
-        steps(int(line))
-        print(time.perf_counter() - began, flush=True)
+    serve(steps)
 
 
 if __name__ == "__main__":

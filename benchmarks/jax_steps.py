@@ -2,7 +2,7 @@
 
     python benchmarks/jax_steps.py MODEL jit THREADS
 
-Reads a number of steps from each line of its input, does them, and prints their seconds. A step is
+See `serve.py` for what it reads and prints. A step is
 one compiled function that is given its arguments' memory; needs jax and optax.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
+from serve import serve
 
 Tree = Any  # of arrays
 Forward = Callable[..., Any]
@@ -232,10 +232,7 @@ def stepper(name: str) -> Callable[[int], None]:
 
 def main() -> None:
     steps = stepper(sys.argv[1])
-    for line in sys.stdin:
-        began = time.perf_counter()
-        steps(int(line))
-        print(time.perf_counter() - began, flush=True)
+    serve(steps)
 
 
 if __name__ == "__main__":

@@ -117,9 +117,8 @@ def cells_of(found: dict[str, list[float]]) -> list[str]:
     return cells
 
 
-def table(rows: list[list[str]], last: str = "") -> str:
-    heads = rows[0] if len(rows[0]) == len(rows[1]) else [*rows[0], last]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows[1:]]
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -136,13 +135,12 @@ def main() -> None:
     steps, needs = list[list[str]](), list[list[str]]()
     for model in given.models:
         found, needed = measured(model, pythons, given.threads, given.rounds)
-        if not steps:
-            steps.append(["model", "batch", *found])
-            needs.append(["model", *found])
         steps.append([model, str(BATCHES[model]), *cells_of(found)])
         needs.append([model, *needed])
         print(" | ".join(steps[-1]), flush=True)
-    text = table(steps, "times as fast as the best peer (quartiles)") + "\n\n" + table(needs)
+    ratio = ["times as fast as the best peer (quartiles)"] if len(pythons) > 1 else []
+    heads = ["model", "batch", *found, *ratio]
+    text = f"{table(heads, steps)}\n\n{table(['model', *found], needs)}"
     print(f"\n{text}")
     if given.write:
         write(given.threads, text)

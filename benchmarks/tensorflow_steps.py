@@ -2,7 +2,7 @@
 
     python benchmarks/tensorflow_steps.py MODEL graph|xla THREADS
 
-Reads a number of steps from each line of its input, does them, and prints their seconds. A step is
+See `serve.py` for what it reads and prints. A step is
 one `tf.function`, which XLA compiles in the mode of that name.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ if hasattr(os, "sched_setaffinity"):  # XLA has as many threads as there are cor
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[3])])
 
 import tensorflow as tf
+from serve import serve
 
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[3]))
 tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -150,12 +150,13 @@ def stepper(name: str, mode: str) -> Callable[[], Any]:
 def main() -> None:
     tf.random.set_seed(1)
     step = stepper(sys.argv[1], sys.argv[2])
-    for line in sys.stdin:
-        began = time.perf_counter()
-        for _ in range(int(line)):
+
+    def steps(count: int) -> None:
+        for _ in range(count):
             loss = step()
         loss.numpy()
-        print(time.perf_counter() - began, flush=True)
+
+    serve(steps)
 
 
 if __name__ == "__main__":

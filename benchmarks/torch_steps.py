@@ -2,16 +2,16 @@
 
     python benchmarks/torch_steps.py MODEL eager|compile THREADS
 
-Reads a number of steps from each line of its input, does them, and prints their seconds.
+See `serve.py` for what it reads and prints.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 
 import torch
+from serve import serve
 from torch import nn
 from torch.nn import functional as F
 
@@ -169,11 +169,12 @@ def main() -> None:
     torch.manual_seed(1)
     torch.set_num_threads(int(threads))
     step = MODELS[model](mode)
-    for line in sys.stdin:
-        began = time.perf_counter()
-        for _ in range(int(line)):
+
+    def steps(count: int) -> None:
+        for _ in range(count):
             step()
-        print(time.perf_counter() - began, flush=True)
+
+    serve(steps)
 
 
 if __name__ == "__main__":

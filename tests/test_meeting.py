@@ -58,7 +58,8 @@ def test_tasks_with_cores_of_their_own_say_nothing_of_switches() -> None:
 
 
 @pytest.mark.soak
-def test_with_what_was_found_here_a_trial_takes_what_it_took() -> None:
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to choose cores")
+def test_something_else_than_what_is_assumed_is_found_here() -> None:
     before = os.sched_getaffinity(0)
     found = measure_meeting(ASSUMED)
     assert found.meeting != ASSUMED.meeting

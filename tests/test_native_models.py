@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import run
 from safetensors.numpy import load_file
-from zoo import SMALL, size_of
+from zoo import LARGE, SMALL, size_of
 
 from flowc.diagnostic import Sink
 from flowc.driver import Options, compile
@@ -23,7 +23,6 @@ pytest.importorskip("llvmlite", reason="no native device without the extra `nati
 from native_runs import assert_same_bits, share_all
 
 FOLDER = Path(__file__).parents[1] / "models"
-LARGE = ("efficientnet_lite0", "flowers_finetune", "inception_v3", "mobilenet_v2", "resnet50")
 MODELS = [
     pytest.param(path.stem, marks=[pytest.mark.soak] * (path.stem in LARGE))
     for path in sorted(FOLDER.glob("*.flow"))

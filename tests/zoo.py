@@ -6,6 +6,7 @@ import numpy as np
 
 from flowc_runtime.plan import Instruction
 
+LARGE = ("efficientnet_lite0", "flowers_finetune", "inception_v3", "mobilenet_v2", "resnet50")
 SMALL: dict[str, dict[str, str]] = {
     "autoencoder": {"width": "4"},
     "efficientnet_lite0": {"side": "32", "classes": "5"},

@@ -66,9 +66,9 @@ def calibrate(
 
     `flowc plan` predicts the time of a step from it. Kernels of all ops are timed at several
     sizes, alone and with all cores busy, and small trainings over two cores say what it costs
-    tasks to meet. With a MODEL its own instructions are timed in place as
-    well, for tight predictions of that model; where its data are not at hand, made-up ones serve.
-    The file holds facts of this host. Nothing else should run meanwhile.
+    tasks to meet. With a MODEL its own instructions are timed in place as well, for tight
+    predictions of that model; where its data are not at hand, made-up ones serve. The file holds
+    facts of this host. Nothing else should run meanwhile.
     """
     where = Where(cluster, local, ps, sync, place, workers, insecure)
     compiled = _compiled(model, defines, where)
@@ -201,14 +201,14 @@ def _store(path: Path, found: Calibration) -> None:
 
 
 def _tell(found: Calibration, path: Path, as_json: bool) -> None:
-    from flowc.cluster.units import rate_text
-    from flowc.planning.units import time_text
-
     if as_json:
         from flowc.cli.printing import print_json
 
         print_json("calibrate", _facts(found, path))
         return
+    from flowc.cluster.units import rate_text
+    from flowc.planning.units import time_text
+
     host = found.host
     click.echo(f"{host.name}: {host.cpu}, {host.cores} cores, NumPy {host.numpy} with {host.blas}, "
                f"backend {host.backend}")  # fmt: skip

@@ -78,7 +78,6 @@ class Run(Protocol):
         """The loop of the scan that is instruction number `index`."""
         ...
 
-
     @property
     def on_host(self) -> Run:
         """The same on the memory of the host, for those who look inside: of the inputs and the

@@ -24,9 +24,11 @@ from typing import Any
 from flowc_runtime.dims import Dim
 from flowc_runtime.ops import CATALOG
 from flowc_runtime.ops.op import Attrs, Cost, Reject, Types, bytes_moved
-from flowc_runtime.types import TensorType
+from flowc_runtime.types import DTYPES, TensorType
 
 ROW_OPS = {"row_sum": "reduce_sum", "row_max": "reduce_max", "row_min": "reduce_min"}
+ROW_NAMES = {op: name for name, op in ROW_OPS.items()}
+ROW_COMBINES = {"row_sum": "add", "row_max": "maximum", "row_min": "minimum"}  # two elements
 MAX_LINES = 10_000
 
 Arg = str | int | float | bool  # a string is a name, anything else a number
@@ -143,6 +145,17 @@ class Expression:
 def in_place(op: str) -> tuple[int, ...]:
     """The argument positions whose memory a line's value may take over."""
     return () if op in ROW_OPS else CATALOG[op].in_place
+
+
+def row_identity(op: str, dtype: str) -> float:
+    """What a reduction of a row begins with: combined with an element it changes nothing."""
+    if op == "row_sum":
+        return 0
+    sign = -1 if op == "row_max" else 1
+    if DTYPES[dtype].kind == "float":
+        return sign * float("inf")
+    highest: int = 2 ** (8 * DTYPES[dtype].bytes - 1) - 1
+    return -highest - 1 if sign < 0 else highest
 
 
 def parse_line(text: str) -> Line:

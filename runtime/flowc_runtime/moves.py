@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import EllipsisType
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from flowc_runtime.ops.op import Array, Attrs
+from flowc_runtime.ops.slicing import slices_of
 from flowc_runtime.plan import Buffer, Instruction
 
 ELEMENTS = {1: "u8", 4: "f32", 8: "i64"}  # as what elements of so many bytes are moved
@@ -103,16 +103,11 @@ def _copy(sources: list[Array], target: Array, attrs: Attrs) -> Views:
 
 
 def _slice(sources: list[Array], target: Array, attrs: Attrs) -> Views:
-    return [(0, sources[0][_slices(attrs)], target)]
+    return [(0, sources[0][slices_of(attrs)], target)]
 
 
 def _unslice(sources: list[Array], target: Array, attrs: Attrs) -> Views:
-    return [(0, sources[0], target[_slices(attrs)])]
-
-
-def _slices(attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
-    bounds = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
-    return (*(slice(a, None if s < 0 and b == -1 else b, s) for a, b, s in bounds), ...)
+    return [(0, sources[0], target[slices_of(attrs)])]
 
 
 def _concat(sources: list[Array], target: Array, attrs: Attrs) -> Views:

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from test_cuda_models import FOLDER, plan_of
+from zoo import LARGE
 
 from flowc_runtime.cuda.compile import FLAGS, CompileError, Nvcc, Nvrtc, find_compiler
 from flowc_runtime.cuda.kernel import Kernel, module_text
 from flowc_runtime.cuda.kernels import launches_of
 from flowc_runtime.device import BackendError
 
-LARGE = (
-    "efficientnet_lite0", "flowers_finetune", "inception_v3", "mobilenet_v2", "resnet50")
 MODELS = [
     pytest.param(path.stem, marks=[pytest.mark.soak] * (path.stem in LARGE))
     for path in sorted(FOLDER.glob("*.flow"))

@@ -14,7 +14,7 @@ from programs import plan_of
 from flowc.graph.builder import Builder
 from flowc.graph.graph import Graph, Output
 from flowc.graph.scan import emit_scan
-from flowc_runtime.plan import Program
+from flowc_runtime.plan import Buffer, Program
 from flowc_runtime.types import TensorType, parse_type
 
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
@@ -101,7 +101,7 @@ def test_a_sequence_along_its_first_axis_is_not_copied() -> None:
     graph = b.finish([Output(f"y{k}", value.ref) for k, value in enumerate(found)])
     plan = body_of(graph)
     (port,), buffers = plan.inputs, plan.buffers
-    outside = buffers[0].__class__("arena", 0, TensorType("f32", WITH_ROUNDS[0]))
+    outside = Buffer("arena", 0, TensorType("f32", WITH_ROUNDS[0]))
     assert standing_target(plan, plan.outputs[0].buffer, outside, 0) is not None
     assert standing_target(plan, plan.outputs[0].buffer, outside, 1) is None
     assert standing_target(plan, plan.outputs[1].buffer, outside, 0) is None  # what is passed on

@@ -29,26 +29,35 @@ def conv_launches(
 
 def _forward(instruction: Instruction, x: Buffer, w: Buffer, y: Buffer) -> Product:
     """Rows are pixels of the result; summed over are the window's elements, channel by channel."""
-    axes = axes_of(x.type.sizes, w.type.sizes[:-2], instruction.attrs)
-    images, depth, filters = x.type.sizes[0], w.type.sizes[-2], w.type.sizes[-1]
-    groups = instruction.attrs["groups"]
-    result, window = (images, *_steps(axes)), (*_window(axes), depth)
-    left = _pixels(axes, x.type.sizes, result, window, "x", "k")
-    return Product(
-        y.type.dtype, (groups,), prod(result), filters // groups, prod(window),
-        Side(_SEEN, True, left), _of_group("k", filters, groups), _beside(filters, groups))
+    axes, result, window = _geometry(instruction, x, w)
+    seen = Side(_SEEN, True, _pixels(axes, x.type.sizes, result, window, "x", "k"))
+    return _of_groups(instruction, y, w.type.sizes[-1], result, window, seen)
 
 
 def _weight_grad(instruction: Instruction, x: Buffer, g: Buffer, w: Buffer) -> Product:
     """Rows are elements of the window, channel by channel; summed over are pixels of `g`."""
+    axes, result, window = _geometry(instruction, x, w)
+    seen = Side(_SEEN, False, _pixels(axes, x.type.sizes, result, window, "k", "x"))
+    return _of_groups(instruction, w, w.type.sizes[-1], window, result, seen)
+
+
+def _geometry(
+    instruction: Instruction, x: Buffer, w: Buffer
+) -> tuple[tuple[Axis, ...], Sizes, Sizes]:
+    """The axes, the positions of the result [image, *axes], and those of a window [*axes, channel
+    of the group]."""
     axes = axes_of(x.type.sizes, w.type.sizes[:-2], instruction.attrs)
-    images, depth, filters = x.type.sizes[0], w.type.sizes[-2], w.type.sizes[-1]
+    return axes, (x.type.sizes[0], *_steps(axes)), (*_window(axes), w.type.sizes[-2])
+
+
+def _of_groups(
+    instruction: Instruction, out: Buffer, filters: int, rows: Sizes, summed: Sizes, seen: Side
+) -> Product:
+    """What is seen times what has the filters in its columns."""
     groups = instruction.attrs["groups"]
-    result, window = (images, *_steps(axes)), (*_window(axes), depth)
-    left = _pixels(axes, x.type.sizes, result, window, "k", "x")
     return Product(
-        w.type.dtype, (groups,), prod(window), filters // groups, prod(result),
-        Side(_SEEN, False, left), _of_group("k", filters, groups), _beside(filters, groups))
+        out.type.dtype, (groups,), prod(rows), filters // groups, prod(summed), seen,
+        _of_group("k", filters, groups), _beside(filters, groups))
 
 
 def _input_grad(instruction: Instruction, g: Buffer, w: Buffer, x: Buffer) -> Product:

@@ -23,6 +23,7 @@ from flowc_runtime.cuda.text import (
     strides_of,
 )
 from flowc_runtime.expression import (
+    ROW_NAMES,
     ROW_OPS,
     Expression,
     Line,
@@ -37,7 +38,6 @@ ROW_THREADS = 128  # of a block that holds several rows
 MOST_UNROLLED = 16  # elements of a lane, so that what it keeps lies in registers
 MOST_KEPT = 1024  # elements of a lane that it may keep at all
 
-_ROW_NAMES = {op: name for name, op in ROW_OPS.items()}
 
 
 def fused_launches(
@@ -71,7 +71,7 @@ def row_launches(
     x, result = buffers[instruction.operands[0]], buffers[instruction.results[0]]
     if tuple(instruction.attrs["axes"]) != (x.type.rank - 1,):
         return None
-    line = f"o0 = {_ROW_NAMES[instruction.op]}(i0)"
+    line = f"o0 = {ROW_NAMES[instruction.op]}(i0)"
     kept = TensorType(result.type.dtype, (*x.type.shape[:-1], 1))
     return _launches((line,), x.type.sizes, [x], [result], (kept,))
 

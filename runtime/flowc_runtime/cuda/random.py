@@ -6,23 +6,24 @@ from collections.abc import Sequence
 from math import prod
 
 from flowc_runtime.cuda.kernel import Kernel, Launch, each_element, own_element, parameters_of
+from flowc_runtime.ops.random import PHILOX_FACTORS, PHILOX_ROUNDS, PHILOX_STEPS
 from flowc_runtime.plan import Buffer, Instruction
 
-PHILOX = """__device__ void philox(unsigned long long* word, unsigned long long key, \
+PHILOX = f"""__device__ void philox(unsigned long long* word, unsigned long long key, \
 unsigned long long stream)
-{
-    for (int round = 0; round < 10; ++round) {
-        const unsigned long long m = 0xd2e7470ee14c6c93ull, n = 0xca5a826395121157ull;
+{{
+    for (int round = 0; round < {PHILOX_ROUNDS}; ++round) {{
+        const unsigned long long m = {PHILOX_FACTORS[0]}ull, n = {PHILOX_FACTORS[1]}ull;
         const unsigned long long high = __umul64hi(m, word[0]), low = m * word[0];
         const unsigned long long other = __umul64hi(n, word[2]);
         word[0] = other ^ word[1] ^ key;
         word[1] = n * word[2];
         word[2] = high ^ word[3] ^ stream;
         word[3] = low;
-        key += 0x9e3779b97f4a7c15ull;
-        stream += 0xbb67ae8584caa73bull;
-    }
-}"""
+        key += {PHILOX_STEPS[0]}ull;
+        stream += {PHILOX_STEPS[1]}ull;
+    }}
+}}"""
 UNIFORM_F32 = (
     "for (int n = 0; n < 8; ++n) {",
     "    const unsigned half = (unsigned)(word[n / 2] >> (n % 2 * 32));",

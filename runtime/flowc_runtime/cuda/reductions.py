@@ -9,14 +9,13 @@ from math import prod
 from flowc_runtime.cuda.kernel import Kernel, Launch, parameters_of
 from flowc_runtime.cuda.lines import value_text
 from flowc_runtime.cuda.text import TYPES, indented, number, offset, positions
+from flowc_runtime.expression import ROW_COMBINES, ROW_NAMES, row_identity
 from flowc_runtime.plan import Buffer, Instruction
 
 WARP = 32
 LONG_ROW = 1024  # elements from which on a row has a block
 BLOCK_LANES = 256
-SUMMED = {"f32": 4, "f64": 8, "i32": 4, "i64": 8}  # dtypes with their bytes
-_COMBINED = {"row_sum": "add", "row_max": "maximum", "row_min": "minimum"}
-_ROWS = {"reduce_sum": "row_sum", "reduce_max": "row_max", "reduce_min": "row_min"}
+SUMMED = ("f32", "f64", "i32", "i64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +71,13 @@ def _over_warps(op: str, dtype: str, warps: int) -> list[str]:
 
 
 def _combined(op: str, dtype: str, value: str, other: str) -> str:
-    return f"{value} = {value_text(_COMBINED[op], [value, other], dtype)};"
+    return f"{value} = {value_text(ROW_COMBINES[op], [value, other], dtype)};"
 
 
 def _identity(op: str, dtype: str) -> str:
-    if op == "row_sum":
-        return number(dtype, 0)
-    sign = -1 if op == "row_max" else 1
-    if dtype in ("f32", "f64"):
-        return number(dtype, sign * float("inf"))
-    highest = 2 ** (8 * SUMMED[dtype] - 1) - 1
-    return f"({TYPES[dtype]})({-highest}LL - 1)" if sign < 0 else number(dtype, highest)
+    value = row_identity(op, dtype)
+    lowest = dtype not in ("f32", "f64") and value < 0  # its absolute value is no literal
+    return f"({TYPES[dtype]})({value + 1}LL - 1)" if lowest else number(dtype, value)
 
 
 # --- over any axes -------------------------------------------------------------------------------
@@ -98,7 +93,7 @@ def reduce_launches(
     axes, sizes = sorted(instruction.attrs["axes"]), x.type.sizes
     kept = [axis for axis in range(len(sizes)) if axis not in axes]
     reduction = _Reduction(
-        _ROWS[instruction.op], x.type.dtype, sizes, tuple(kept), tuple(axes))
+        ROW_NAMES[instruction.op], x.type.dtype, sizes, tuple(kept), tuple(axes))
     kernel = Kernel(parameters_of([x], [result]), reduction.lines(), BLOCK_LANES)
     blocks = -(-prod(sizes[a] for a in kept) // reduction.wide)
     return (Launch(kernel, (x, result), blocks),)

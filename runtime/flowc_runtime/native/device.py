@@ -44,7 +44,7 @@ class NativeDevice:
 
     def use_threads(self, count: int) -> None:
         """Those of machine code; BLAS has one, since its sums depend on how many it has."""
-        limit_threads(min(count, 1))
+        limit_threads(min(count, 1))  # none at all is refused
         self._threads = count
 
     def bind(self, program: Program, memory: HostMemory) -> BoundProgram:
@@ -74,7 +74,6 @@ class NativeCall:
             self._call = partial(pool_of(threads).run, run, table)
         else:
             self._call = partial(run, table)
-
         self._checks = [check for step in steps for check in step.checks]
 
     def __call__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from llvmlite import ir
 
 from flowc_runtime.blocking import Blocking, blocking
-from flowc_runtime.expression import ROW_OPS, Line, literal_dtype, parse_expression
+from flowc_runtime.expression import ROW_NAMES, ROW_OPS, Line, literal_dtype, parse_expression
 from flowc_runtime.native.lanes import BYTES, Lanes
 from flowc_runtime.native.lines import LINES, cast
 from flowc_runtime.native.rows import ExpressionKernel
@@ -18,7 +18,6 @@ from flowc_runtime.plan import Buffer, Instruction
 from flowc_runtime.types import TensorType
 
 SUMS = ("f32", "f64", "i32", "i64")
-_ROW_NAMES = {op: name for name, op in ROW_OPS.items()}
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def row_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ExpressionT
     axes, rank = tuple(instruction.attrs["axes"]), x.type.rank
     if axes != (rank - 1,) or 0 in x.type.sizes or result.meets(x):
         return None
-    line = f"o0 = {_ROW_NAMES[instruction.op]}(i0)"
+    line = f"o0 = {ROW_NAMES[instruction.op]}(i0)"
     kept = TensorType(result.type.dtype, (*x.type.shape[:-1], 1))
     return ExpressionTask((line,), x.type.sizes, (x.type,), (kept,))
 

@@ -10,13 +10,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from llvmlite import ir
 
 from flowc_runtime.moves import ELEMENTS as MOVED
 from flowc_runtime.native.lanes import ELEMENTS, I64, Lanes, Value, place_of, stretches
-from flowc_runtime.native.ranges import Range
+from flowc_runtime.native.ranges import Range, whole
 from flowc_runtime.native.unit import Unit, Writer, given
 from flowc_runtime.ops.indexing import outside
 from flowc_runtime.ops.op import Array
@@ -65,18 +66,14 @@ class BoundsTask(Writer):
 @dataclass(frozen=True, slots=True)
 class IndexedTask(Writer):
     """All that the code depends on: `count` indices into an axis of `size`, and for each a row of
-    `row` elements."""
+    `row` elements. The indices are operand number `operand`."""
 
+    operand: ClassVar[int]
     dtype: str  # of the indices
     element: str
     count: int
     size: int
     row: int = 1
-
-    @property
-    @abstractmethod
-    def operand(self) -> int:
-        """The one that holds the indices."""
 
     @property
     def before(self) -> BoundsTask:
@@ -128,9 +125,7 @@ class IndexedTask(Writer):
 class GatherTask(IndexedTask):
     """Of a table, indices and the result: a row for each index."""
 
-    @property
-    def operand(self) -> int:
-        return 1
+    operand: ClassVar[int] = 1
 
     def inside(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
         with pieces.each() as number:
@@ -145,9 +140,7 @@ class GatherTask(IndexedTask):
 class ScatterTask(IndexedTask):
     """Of indices, updates and the result: rows of the result, each with its updates in order."""
 
-    @property
-    def operand(self) -> int:
-        return 0
+    operand: ClassVar[int] = 0
 
     @property
     def pieces(self) -> int:
@@ -163,7 +156,7 @@ class ScatterTask(IndexedTask):
                 nothing = lanes.number(self.element, 0.0)
                 place = place_of(b, self.at(b, 2, row, self.row), self.element, at)
                 lanes.store(nothing, place, self.element)
-        with Range(b, I64(0), I64(self.count)).each() as number:
+        with whole(b, self.count).each() as number:
             row = self.index(b, number)
             mine = b.and_(b.icmp_signed(">=", row, pieces.first),
                           b.icmp_signed("<", row, pieces.last))
@@ -181,9 +174,7 @@ class ScatterTask(IndexedTask):
 class TakeTask(IndexedTask):
     """Of rows of `size`, indices and the result: an element of each row."""
 
-    @property
-    def operand(self) -> int:
-        return 1
+    operand: ClassVar[int] = 1
 
     def inside(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
         one = Lanes(b, 1)
@@ -197,9 +188,7 @@ class TakeTask(IndexedTask):
 class PutTask(IndexedTask):
     """Of indices, elements and the result: rows of `size` zeros, each with an element."""
 
-    @property
-    def operand(self) -> int:
-        return 0
+    operand: ClassVar[int] = 0
 
     @property
     def nanoseconds(self) -> float:

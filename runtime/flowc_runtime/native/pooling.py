@@ -15,7 +15,7 @@ from llvmlite import ir
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES
 from flowc_runtime.native.parts import Part
-from flowc_runtime.native.ranges import Range, whole
+from flowc_runtime.native.ranges import Range, at_least, at_most, whole
 from flowc_runtime.native.tiles import Tiles
 from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.window import Axis, axes_of
@@ -130,21 +130,15 @@ class _Pool(Tiles):
             return I64(0), I64(axis.window)
         start = self.b.sub(self.b.mul(position, I64(axis.stride)), I64(axis.before))
         missing = self.b.sub(I64(-before), start)
-        first = self._divided_up(self._larger(missing, 0), axis.dilation)
+        first = self._divided_up(at_least(self.b, missing, I64(0)), axis.dilation)
         left = self.b.sub(I64(axis.size + after), start)
-        stop = self._divided_up(self._larger(left, 0), axis.dilation)
-        return first, self._smaller(stop, axis.window)
+        stop = self._divided_up(at_least(self.b, left, I64(0)), axis.dilation)
+        return first, at_most(self.b, stop, I64(axis.window))
 
     def _divided_up(self, value: Value, divisor: int) -> Value:
         if divisor == 1:
             return value
         return self.b.sdiv(self.b.add(value, I64(divisor - 1)), I64(divisor))
-
-    def _larger(self, value: Value, least: int) -> Value:
-        return self.b.select(self.b.icmp_signed(">", value, I64(least)), value, I64(least))
-
-    def _smaller(self, value: Value, most: int) -> Value:
-        return self.b.select(self.b.icmp_signed("<", value, I64(most)), value, I64(most))
 
     def count(self, window: Window, lanes: Lanes) -> Value:
         """How many elements of the window count in its mean, as f32 in all lanes."""

@@ -11,12 +11,9 @@ from llvmlite import ir
 from flowc_runtime.native.lanes import ELEMENTS, I32, I64, Lanes, Value, place_of
 from flowc_runtime.native.ranges import Range
 from flowc_runtime.native.unit import Unit, Writer, given
+from flowc_runtime.ops.random import PHILOX_FACTORS, PHILOX_ROUNDS, PHILOX_STEPS
 from flowc_runtime.plan import Buffer, Instruction
 
-# Of Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3".
-ROUNDS = 10
-FACTORS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
-STEPS = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B  # of the keys from round to round
 WORDS = 4  # of a block
 NUMBERS = {"f32": 2, "f64": 1}  # of a word
 DIGITS = {"f32": 24, "f64": 53}  # of a number
@@ -88,11 +85,12 @@ def _philox(
 ) -> tuple[Value, ...]:
     """The words of the block of that number."""
     counter = (b.add(block, I64(1)), I64(0), I64(0), step)
-    for number in range(ROUNDS):
+    for number in range(PHILOX_ROUNDS):
         if number:
-            key = b.add(key[0], I64(STEPS[0])), b.add(key[1], I64(STEPS[1]))
+            key = b.add(key[0], I64(PHILOX_STEPS[0])), b.add(key[1], I64(PHILOX_STEPS[1]))
         (high, low), (above, below) = (
-            _product(b, factor, counter[k]) for factor, k in zip(FACTORS, (0, 2), strict=True))
+            _product(b, factor, counter[k])
+            for factor, k in zip(PHILOX_FACTORS, (0, 2), strict=True))
         counter = (
             b.xor(b.xor(above, counter[1]), key[0]), below,
             b.xor(b.xor(high, counter[3]), key[1]), low)

@@ -10,7 +10,15 @@ from typing import Any
 from llvmlite import ir
 
 from flowc_runtime.blocking import Blocking
-from flowc_runtime.expression import ROW_OPS, Arg, Expression, Line, literal_dtype
+from flowc_runtime.expression import (
+    ROW_COMBINES,
+    ROW_OPS,
+    Arg,
+    Expression,
+    Line,
+    literal_dtype,
+    row_identity,
+)
 from flowc_runtime.native.lanes import BYTE, BYTES, I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES, cast
 from flowc_runtime.native.ranges import ENOUGH_PIECES, Range, at_most, pieces_of
@@ -20,7 +28,6 @@ from flowc_runtime.phases import Form, Pass, Phases
 CHAINS = 4  # sums of a row that go on side by side, since each addition waits for the last one
 STRETCH = 2048  # elements of a row that is cut
 NANOSECONDS = 0.1  # to read or write an element, about
-_COMBINED = {"row_sum": "add", "row_max": "maximum", "row_min": "minimum"}
 
 
 @dataclass(frozen=True)
@@ -213,7 +220,7 @@ class _Emitter:
         dtype = self.walk.types[line.name].dtype
         with self.b.goto_entry_block():
             held = self.b.alloca(lanes.type(dtype))
-        self.b.store(lanes.number(dtype, _identity(line.op, dtype)), held)
+        self.b.store(lanes.number(dtype, row_identity(line.op, dtype)), held)
         return held
 
     def _add(
@@ -270,14 +277,4 @@ class _Emitter:
 
 
 def _combine(lanes: Lanes, op: str, a: Value, b: Value, dtype: str) -> Value:
-    return LINES[_COMBINED[op]].emit(lanes, [a, b], dtype)
-
-
-def _identity(op: str, dtype: str) -> float:
-    if op == "row_sum":
-        return 0
-    sign = -1 if op == "row_max" else 1
-    if dtype in ("f32", "f64"):
-        return sign * float("inf")
-    highest: int = 2 ** (8 * BYTES[dtype] - 1) - 1
-    return -highest - 1 if sign < 0 else highest
+    return LINES[ROW_COMBINES[op]].emit(lanes, [a, b], dtype)

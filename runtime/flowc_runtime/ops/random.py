@@ -32,6 +32,9 @@ from flowc_runtime.ops.op import Array, Attr, Attrs, Op, Reject, Sample, Types
 from flowc_runtime.ops.scratch import Part, carve, scratch_size
 from flowc_runtime.types import TensorType
 
+PHILOX_ROUNDS = 10
+PHILOX_FACTORS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
+PHILOX_STEPS = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B  # of the keys, from round to round
 BLOCK_PAIRS = 8192  # of normal values at a time: the temporaries stay in a cache of 512 KiB
 WORD = 1 << 64
 DTYPES = ("f32", "f64")

@@ -75,15 +75,19 @@ def _need_inside(axis: int, dim: int, start: int, stop: int, step: int) -> None:
         raise Reject(f"has size {dim} along axis {axis}; {start}..{stop} does not lie inside", 0)
 
 
-def _slices(whole: Array, part: Array, attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
-    """NumPy's form of the bounds, which gives a view, also of rank 0; sizes that were symbolic are
-    checked here."""
+def slices_of(attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
+    """NumPy's form of the bounds, which gives a view, also of rank 0."""
     bounds = zip(attrs["starts"], attrs["stops"], attrs["steps"], strict=True)
-    result: tuple[slice | EllipsisType, ...] = (
+    return (
         *(slice(start, None if step < 0 and stop == -1 else stop, step)
           for start, stop, step in bounds),
         ...,
     )  # fmt: skip
+
+
+def _slices(whole: Array, part: Array, attrs: Attrs) -> tuple[slice | EllipsisType, ...]:
+    """As `slices_of`; sizes that were symbolic are checked here."""
+    result = slices_of(attrs)
     if whole[result].shape != part.shape:
         raise BadValue(f"the slice does not lie inside {list(whole.shape)}")
     return result

@@ -337,7 +337,7 @@ static size_t size_of(const Elf64_Ehdr* head)
 API cuModuleLoadDataEx(CUmodule* made, const void* image, unsigned, CUjit_option*, void**)
 {
     if (memcmp(image, ELFMAG, SELFMAG)) return CUDA_ERROR_INVALID_IMAGE;
-    char path[] = "/tmp/stand-in-XXXXXX";  // the loader knows a library by its path
+    char path[] = P_tmpdir "/stand-in-XXXXXX";  // the loader knows a library by its path
     const int file = mkstemp(path);
     const size_t size = size_of((const Elf64_Ehdr*)image);
     if (write(file, image, size) != (ssize_t)size) return CUDA_ERROR_OUT_OF_MEMORY;
