@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# The tests start flowc hundreds of times: without its bytecode each start compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: train test test-native check golden references soak bench docs ray gpu gpu-stand-in clean
 
 train: $(VENV)/installed  ## set up, train the example, say what to try next
@@ -29,7 +32,8 @@ references: $(VENV)/tools  ## write anew what PyTorch says about the cases of te
 	$(BIN)/python tests/numerics/write_references.py
 
 soak: $(VENV)/tools  ## the long proofs
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak --hypothesis-profile default
+	$(BIN)/pytest tests/test_fuzz.py --fuzz 100000 -n 2
 
 ray: $(VENV)/tools  ## training on a Ray cluster; installs Ray, which is large
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[ray]'

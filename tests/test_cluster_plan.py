@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from _pytest.mark import ParameterSet
-from zoo import SMALL
+from zoo import FOLDER, LARGEST, SMALL
 
 from flowc.diagnostic import Sink, Stop
 from flowc.driver import Options, check, cluster_plan_of
@@ -34,7 +34,7 @@ from flowc_runtime.cluster.planfile import (
 from flowc_runtime.plan import Buffer, PlanError, Port
 from flowc_runtime.planfile.write import digest
 
-MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.flow"))
+MODELS = sorted(FOLDER.glob("*.flow"))
 STRATEGIES = {
     "one worker": Strategy(Sync("all_reduce"), 1, 0, 4),
     "worker and ps": Strategy(Sync("sync"), 1, 1, 4),
@@ -61,7 +61,7 @@ train {
   optimizer = sgd(lr = 0.1)
 }
 """
-LARGE_MODELS_IN = "four and two ps"
+LARGE_IN = "four and two ps"
 STAGED = """
 model m {
   input x: f32[batch, 6]
@@ -116,11 +116,11 @@ def staged() -> ClusterPlan:
 
 
 def models_and_strategies() -> list[ParameterSet]:
-    """Each in every way; those of thousands of ops in one, and in the others as a long proof."""
+    """Each in every way; networks for pictures in one, or none, and else as a long proof."""
     found = []
     for model in MODELS:
         for name, strategy in STRATEGIES.items():
-            long = model.stem in SMALL and name != LARGE_MODELS_IN
+            long = model.stem in SMALL and name != LARGE_IN or model.stem in LARGEST
             found.append(pytest.param(
                 model, strategy, id=f"{model.stem}-{name}", marks=[pytest.mark.soak] * long))
     return found

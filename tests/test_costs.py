@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from texts import plan_text
+from zoo import FOLDER, LARGEST, models
 
 from flowc.costs import Calibration, CalibrationError, CostModel, Seconds, default_calibration
 from flowc.costs.calibration import read_calibration, write_calibration
@@ -26,7 +25,6 @@ from flowc_runtime.ops import CATALOG
 from flowc_runtime.plan import Buffer, Instruction, Plan, Program
 from flowc_runtime.types import parse_type
 
-MODELS = sorted((Path(__file__).parent.parent / "models").glob("*.flow"))
 SMALL = """
 model small {
   input x: f32[batch, 8]
@@ -88,10 +86,7 @@ def test_a_kernel_asks_for_each_of_its_lines_in_every_block() -> None:
 
 
 def test_a_loop_asks_for_its_body_once_a_round() -> None:
-    sink = Sink()
-    source = read_source(next(m for m in MODELS if m.stem == "char_lstm"), sink)
-    assert source is not None
-    program = compile(source, sink)[1].programs["train"]
+    program = plan_of("char_lstm").programs["train"]
     scan = scan_in(program)
     assert scan.body is not None
     rounds = scan.attrs["length"]
@@ -150,18 +145,17 @@ def test_which_random_numbers_are_drawn_does_not_matter() -> None:
 # --- the model --------------------------------------------------------------------------------
 
 
-def programs() -> Iterator[tuple[str, Program]]:
-    for path in MODELS:
-        sink = Sink()
-        source = read_source(path, sink)
-        assert source is not None
-        for name, program in compile(source, sink)[1].programs.items():
-            yield f"{path.stem} {name}", program
+def plan_of(model: str) -> Plan:
+    sink = Sink()
+    source = read_source(FOLDER / f"{model}.flow", sink)
+    assert source is not None
+    return compile(source, sink)[1]
 
 
-def test_every_instruction_of_every_model_has_a_cost() -> None:
+@pytest.mark.parametrize("model", models(LARGEST))
+def test_every_instruction_of_a_model_has_a_cost(model: str) -> None:
     costs = CostModel()
-    for name, program in programs():
+    for name, program in plan_of(model).programs.items():
         for instruction in program.instructions:
             seconds = costs.instruction(instruction, program.buffers).seconds
             assert 0 < seconds.alone <= seconds.crowded < 60, f"{name}: {instruction.op}"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import run
 from safetensors.numpy import load_file
-from zoo import LARGE, SMALL, size_of
+from zoo import FOLDER, SMALL, models, size_of
 
 from flowc.diagnostic import Sink
 from flowc.driver import Options, compile
@@ -22,11 +22,8 @@ pytest.importorskip("llvmlite", reason="no native device without the extra `nati
 
 from native_runs import assert_same_bits, share_all
 
-FOLDER = Path(__file__).parents[1] / "models"
-MODELS = [
-    pytest.param(path.stem, marks=[pytest.mark.soak] * (path.stem in LARGE))
-    for path in sorted(FOLDER.glob("*.flow"))
-]
+EVERY_KIND = ("char_lstm", "fashion_mlp", "gpt", "lenet", "recommender", "vae")  # of instruction
+OTHERS = {path.stem for path in FOLDER.glob("*.flow")} - {*EVERY_KIND}
 BATCH, SEED = 4, 5
 
 
@@ -48,7 +45,7 @@ def ready(plan: Plan, backend: str, threads: int = 1) -> Session:
     return session
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", models())
 def test_each_instruction_of_a_step_gives_what_numpy_gives(model: str) -> None:
     """With the operands that NumPy has there: what a network makes of a difference is its own."""
     plan = plan_of(model)
@@ -80,7 +77,7 @@ def trained(plan: Plan, threads: int, steps: int) -> dict[str, np.ndarray]:
     return dict(session.variables)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", models(OTHERS))
 def test_a_training_has_the_same_bits_whatever_number_of_threads(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

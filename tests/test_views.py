@@ -6,13 +6,13 @@ import re
 import time
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zoo import FOLDER, LARGEST, models
 
 from flowc.diagnostic import Sink
 from flowc.driver import compile
@@ -39,8 +39,8 @@ from flowc_runtime.dims import symbol
 from flowc_runtime.plan import Plan
 from flowc_runtime.types import TensorType
 
-MODELS = Path(__file__).parent.parent / "models"
-SHIPPED = sorted(path.stem for path in MODELS.glob("*.flow"))
+# By model, so that each is compiled once.
+SHIPPED = pytest.mark.parametrize("model", models(LARGEST), scope="module")
 SVG = "{http://www.w3.org/2000/svg}"
 SECONDS_MAX = 2.0  # for the first view of a shipped model
 
@@ -49,8 +49,8 @@ SECONDS_MAX = 2.0  # for the first view of a shipped model
 def stages(model: str) -> dict[str, Any]:
     """All that the compiler makes of a shipped model, by stage."""
     seen: dict[str, Any] = {}
-    path = MODELS / f"{model}.flow"
-    source = Source(path.name, path.read_text(), MODELS)
+    path = FOLDER / f"{model}.flow"
+    source = Source(path.name, path.read_text(), FOLDER)
     compile(source, Sink(), None, seen.__setitem__)
     return seen
 
@@ -310,7 +310,7 @@ def awkward() -> Picture:
     return Picture(words, (Box("op", (words, words), words), Box("input", ("x",), "x")), ())
 
 
-@pytest.mark.parametrize("model", SHIPPED)
+@SHIPPED
 def test_the_first_view_of_a_shipped_model_is_sound_xml_and_fast(model: str) -> None:
     graph = stages(model)["train.graph"]
     before = time.process_time()
@@ -320,7 +320,7 @@ def test_the_first_view_of_a_shipped_model_is_sound_xml_and_fast(model: str) -> 
 
 
 @pytest.mark.parametrize("stage", ["train.update", "train.optimised", "plan"])
-@pytest.mark.parametrize("model", SHIPPED)
+@SHIPPED
 def test_later_stages_are_drawn_without_overlap(model: str, stage: str) -> None:
     result = stages(model)[stage]
     if isinstance(result, Plan):
@@ -386,7 +386,7 @@ def test_dot_strings_show_what_they_are_made_from() -> None:
     assert quoted('say "no" \\N\nend') == r'"say \"no\" \\N\nend"'
 
 
-@pytest.mark.parametrize("model", SHIPPED)
+@SHIPPED
 def test_dot_brackets_and_quotes_are_closed(model: str) -> None:
     text = dot(draw_graph(stages(model)["train.update"], model))
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", text)
@@ -405,7 +405,7 @@ def test_a_program_draws_its_inputs_outputs_and_next_values() -> None:
     assert "next values of 12 variables" in boxes_of(picture)
 
 
-@pytest.mark.parametrize("model", SHIPPED)
+@SHIPPED
 def test_every_value_of_a_program_is_written_before_it_is_read(model: str) -> None:
     plan = stages(model)["plan"]
     for program in plan.programs.values():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command_line import run
 from gpu_stand_in.build import StandInCompiler
-from test_cuda_models import FOLDER
+from zoo import FOLDER
 
 from flowc_runtime.cuda import device
 

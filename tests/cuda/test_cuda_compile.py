@@ -8,18 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_cuda_models import FOLDER, plan_of
-from zoo import LARGE
+from test_cuda_models import plan_of
+from zoo import models
 
 from flowc_runtime.cuda.compile import FLAGS, CompileError, Nvcc, Nvrtc, find_compiler
 from flowc_runtime.cuda.kernel import Kernel, module_text
 from flowc_runtime.cuda.kernels import launches_of
 from flowc_runtime.device import BackendError
 
-MODELS = [
-    pytest.param(path.stem, marks=[pytest.mark.soak] * (path.stem in LARGE))
-    for path in sorted(FOLDER.glob("*.flow"))
-]
 ADDING = Kernel(
     (("I0", "f32"), ("O0", "f32")), ("O0[threadIdx.x] = I0[threadIdx.x] + expf(1.0f);",))
 
@@ -32,7 +28,7 @@ def kernels_of(model: str) -> list[Kernel]:
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", models())
 def test_all_kernels_compile_without_spills(model: str, arch: str, tmp_path: Path) -> None:
     if shutil.which("nvcc") is None:
         pytest.skip("no nvcc, which compiles for GPUs that are not there")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from flowc_runtime.executor import Session
 from flowc_runtime.numpy_device import NumpyDevice
 from flowc_runtime.plan import Plan
 
-FOLDER = Path(__file__).parents[2] / "models"
 SEED, STEPS = 5, 3
 SMALL = {
     "fashion_mlp": {"train.batch": "6"},
@@ -33,7 +31,7 @@ Seeded = Callable[[int], None]
 
 
 def plan_of(model: str) -> Plan:
-    path = FOLDER / f"{model}.flow"
+    path = zoo.FOLDER / f"{model}.flow"
     sizes = {"train.batch": "4"} | zoo.SMALL.get(model, {}) | SMALL.get(model, {})
     options = Options(defines=sizes)
     return compile(Source(path.name, path.read_text(), path.parent), Sink(), options)[1]

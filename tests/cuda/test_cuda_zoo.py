@@ -7,15 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from gpu_stand_in import cuda_device
-from test_cuda_compile import MODELS
 from test_cuda_models import feed, plan_of, ready
-from zoo import size_of
+from zoo import models, size_of
 
 from flowc_runtime.executor import Bound
 from flowc_runtime.numpy_device import NumpyDevice
 
 # Inception-v3 takes the stand-in a quarter of an hour.
-FEASIBLE = [model for model in MODELS if model.values != ("inception_v3",)]
+FEASIBLE = [model for model in models() if model.values != ("inception_v3",)]
 
 
 @pytest.mark.parametrize("model", FEASIBLE)
