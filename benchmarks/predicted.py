@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 
-from flowc.cli.calibrate import _crowd
 from flowc.cluster import local
 from flowc.costs import Calibration, CostModel
 from flowc.diagnostic import Sink
@@ -31,6 +30,7 @@ from flowc.jobs import Setup, TrainingJob, prepare_training, run_training
 from flowc.planning.compiled import Compiled, compile_for
 from flowc.planning.measure import measure_host, measure_model
 from flowc.planning.meeting import measure_meeting
+from flowc.planning.neighbours import crowd
 from flowc.planning.text import table
 from flowc.planning.units import time_text
 from flowc.predict import predict, predict_alone
@@ -142,7 +142,7 @@ def some_workers(
     each = seconds / ROUNDS_OVER / 2
 
     def predicted() -> float:
-        known = measure_model(compiled, (), each, 1, host, _crowd(arguments, 1), backend)
+        known = measure_model(compiled, (), each, 1, host, crowd(arguments, 1), backend)
         return step_over(compiled, CostModel(known))
 
     def measured() -> float:

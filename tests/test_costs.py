@@ -203,7 +203,7 @@ def test_a_calibration_is_read_as_it_was_written() -> None:
     "spoil",
     [
         lambda c: c.pop("rates"),
-        lambda c: c.update(schema="flowc.calibration/3"),
+        lambda c: c.update(schema="flowc.calibration/0"),
         lambda c: c.update(crowding="much"),
         lambda c: c.update(crowding=-1.0),
         lambda c: c["rates"].update(matmul={"miles": 1.0}),

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from flowc.cluster import local
-from flowc.costs import Calibration, CostModel, Meeting, default_calibration
+from flowc.costs import Calibration, CostModel, default_calibration
 from flowc.diagnostic import Sink
 from flowc.planning.compiled import Compiled, compile_for
-from flowc.planning.meeting import LARGE, READING, SMALL, SWITCHES, TEXT, Trial, measure_meeting
+from flowc.planning.meeting import READING, SPREAD, SWITCH, Question, Trial, measure_meeting
 from flowc.predict import predict
 from flowc.source import Source
 
 ASSUMED = default_calibration()
 
 
-def compiled(width: int, cores: int) -> Compiled:
-    source = Source("meeting.flow", TEXT.format(width=width, batch=2))
+def compiled(question: Question, cores: int) -> Compiled:
+    source = Source("meeting.flow", question.text(2))
     found = compile_for(source, Sink(), {}, local(2, 1), None)
     assert found.tasks is not None
     tasks = {name: replace(spec, cores=cores) for name, spec in found.tasks.items()}
@@ -33,28 +32,20 @@ def took(of: Compiled, costs: Calibration) -> float:
     return predict(of.parts, of.tasks, of.cluster.link, lambda host: CostModel(costs)).step_seconds
 
 
-def switching(seconds: float) -> Meeting:
-    return replace(ASSUMED.meeting, switch_seconds=seconds)
-
-
-def reading(seconds: float) -> Meeting:
-    return replace(ASSUMED.meeting, bytes_per_s=1 / seconds)
-
-
-@pytest.mark.parametrize("width, ends, meeting_of, seconds", [
-    (SMALL, SWITCHES, switching, 40e-6), (SMALL, SWITCHES, switching, 300e-6),
-    (LARGE, READING, reading, 3e-10), (LARGE, READING, reading, 1e-9),
+@pytest.mark.parametrize("question, figure", [
+    (SWITCH, 40e-6), (SWITCH, 300e-6), (READING, 3e-10), (READING, 1e-9), (SPREAD, 0.05),
+    (SPREAD, 0.4),
 ])  # fmt: skip
-def test_what_a_step_was_made_with_is_found(
-    width: int, ends: tuple[float, float], meeting_of: Callable[[float], Meeting], seconds: float
-) -> None:
-    trial = compiled(width, cores=2)
-    measured = took(trial, replace(ASSUMED, meeting=meeting_of(seconds)))
-    assert Trial(trial, ASSUMED, measured).fit(meeting_of, ends) == pytest.approx(seconds, rel=0.02)
+def test_what_a_step_was_made_with_is_found(question: Question, figure: float) -> None:
+    trial = compiled(question, cores=2)
+    measured = took(trial, replace(ASSUMED, meeting=question.meeting(ASSUMED.meeting, figure)))
+    found = Trial(question, trial, ASSUMED, measured).fit(ASSUMED.meeting)
+    assert found == pytest.approx(figure, rel=0.02)
 
 
 def test_tasks_with_cores_of_their_own_say_nothing_of_switches() -> None:
-    assert Trial(compiled(SMALL, cores=4), ASSUMED, 1e-3).fit(switching, SWITCHES) is None
+    trial = Trial(SWITCH, compiled(SWITCH, cores=4), ASSUMED, 1e-3)
+    assert trial.fit(ASSUMED.meeting) is None
 
 
 @pytest.mark.soak

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +102,10 @@ def _compiled(model: Path | None, defines: dict[str, str], where: Where) -> Comp
 def _host(threads: int, backend: str) -> Calibration:
     from flowc.planning.measure import measure_host
     from flowc.planning.meeting import measure_meeting
+    from flowc.planning.neighbours import crowd
 
     arguments = ["calibrate", "--threads", str(threads), "--backend", backend]
-    return measure_meeting(measure_host(threads, _crowd(arguments, threads), backend), backend)
+    return measure_meeting(measure_host(threads, crowd(arguments, threads), backend), backend)
 
 
 def _model(
@@ -114,6 +113,7 @@ def _model(
     backend: str, seconds: float, allow: tuple[Path, ...], found: Calibration,
 ) -> Calibration:
     from flowc.planning.measure import measure_model
+    from flowc.planning.neighbours import crowd
 
     arguments = ["calibrate", str(model), "--threads", str(threads), "--backend", backend]
     for name, value in defines.items():
@@ -124,21 +124,8 @@ def _model(
         arguments += [option, str(chosen)] if chosen is not None else []
     for folder in allow:
         arguments += ["--allow-path", str(folder)]
-    crowd = _crowd(arguments, threads)
-    return measure_model(compiled, allow, seconds, threads, found, crowd, backend)
-
-
-def _crowd(
-    arguments: list[str], threads: int
-) -> Callable[[], AbstractContextManager[None]] | None:
-    """What keeps the other cores busy; None where there are none."""
-    from flowc.planning.neighbours import neighbours
-    from flowc_runtime.cores import usable_cores
-
-    others = usable_cores() // threads - 1
-    if others < 1:
-        return None
-    return lambda: neighbours([*arguments, "--neighbour"], others)
+    others = crowd(arguments, threads)
+    return measure_model(compiled, allow, seconds, threads, found, others, backend)
 
 
 def _be_neighbour(
@@ -217,6 +204,7 @@ def _tell(found: Calibration, path: Path, as_json: bool) -> None:
     click.echo(f"  with all cores busy: {found.crowding:.2f} times as long")
     click.echo(f"  a core goes to another task in {time_text(found.meeting.switch_seconds)}, which "
                f"reads what others wrote at {rate_text(found.meeting.bytes_per_s)}")  # fmt: skip
+    click.echo(f"  the work of tasks varies by {found.meeting.spread:.0%} from step to step")
     click.echo(f"kept in {path}", err=True)
 
 
@@ -233,4 +221,5 @@ def _facts(found: Calibration, path: Path) -> dict[str, Any]:
         "loop_seconds": found.loop_seconds,
         "switch_seconds": found.meeting.switch_seconds,
         "shared_bytes_per_s": found.meeting.bytes_per_s,
+        "spread": found.meeting.spread,
     }

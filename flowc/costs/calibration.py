@@ -14,7 +14,7 @@ from flowc.costs.errors import CalibrationError
 from flowc.costs.fit import Rates
 from flowc.costs.work import QUANTITIES
 
-SCHEMA = "flowc.calibration/2"
+SCHEMA = "flowc.calibration/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,13 @@ class Meeting:
     """What it costs tasks of one host to meet.
 
     `switch_seconds` pass until a core that one task has given up is at work for another, with
-    waking and cold caches; `bytes_per_s` are read that another core has written.
+    waking and cold caches; `bytes_per_s` are read that another core has written. The work of a
+    task varies from step to step: its standard deviation is `spread` of what it takes by itself.
     """
 
     switch_seconds: float
     bytes_per_s: float
+    spread: float
 
 
 @dataclass(frozen=True, slots=True)

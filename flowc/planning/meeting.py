@@ -1,8 +1,9 @@
 """What it costs tasks of this host to meet, found by trainings that do little else.
 
 Two workers and a ps share two cores, so that in every step a core goes from one task to another.
-The simulation of the same step says what a switch must have taken, and then, where the step moves
-some megabytes, what reading them must have.
+The simulation of the same step says what a switch must have taken; then, where the step moves some
+megabytes, what reading them must have; and where it computes for milliseconds, how much the work of
+tasks varies, the slowest of which all wait for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +28,7 @@ from flowc.distributed import over
 from flowc.jobs import Setup, TrainingJob, prepare_training
 from flowc.planning.compiled import Compiled, compile_for
 from flowc.planning.measure import measure_model
+from flowc.planning.neighbours import crowd
 from flowc.predict import predict
 from flowc.source import Source
 from flowc.syntax.read import read_source
@@ -37,19 +40,12 @@ MOST_WORKERS = 8  # where it does not
 WINDOWS = 15  # of steps that are timed, a tenth of a second each
 WARM_UP_WINDOWS = 3
 MODEL_SECONDS = 1.0  # for the instructions of a trial
-SWITCHES = (1e-6, 2e-3)  # seconds among which a switch is looked for
-READING = (1e-11, 2e-9)  # and those of a byte
+PASSES = 2  # over the figures, each of which is found with what is known of the others
 HALVINGS = 20
 LEAST_EFFECT = 1.05  # of the ends of a range on the step: else it says nothing
+BATCHES = 4  # in an epoch
 
-SMALL, LARGE = 1, 1 << 19  # numbers in the model of a trial
-TEXT = """
-model meeting {{
-  input x: f32[batch]
-  param w: f32[{width}] = zeros
-  loss = mean((w - mean(x)) * (w - mean(x)))
-}}
-
+SETTINGS = """
 data train = npz("train.npz") -> x
 
 train {{
@@ -59,17 +55,64 @@ train {{
   optimizer = sgd(lr = 0.1)
 }}
 """
+EXCHANGING = """
+model exchanging {{
+  input x: f32[batch, 1]
+  param w: f32[{width}] = zeros
+  loss = mean((w - mean(x)) * (w - mean(x)))
+}}
+"""
+COMPUTING = """
+model computing {
+  input x: f32[batch, 64]
+  low = x |> dense(64) |> tanh |> dense(64) |> tanh
+  high = low |> dense(64) |> tanh |> dense(64) |> tanh
+  loss = mean(high * high)
+}
+"""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a trial is to tell: the figure that lies between two ends, and with which training.
+
+    Of `rounds` trials the median counts. `crowded`: its instructions matter, and are timed with
+    all cores busy as well.
+    """
+
+    meeting: Callable[[Meeting, float], Meeting]
+    ends: tuple[float, float]
+    model: str
+    examples: int = 1  # a worker, in a step
+    columns: int = 1
+    rounds: int = 1
+    crowded: bool = False
+
+    def text(self, workers: int) -> str:
+        return self.model + SETTINGS.format(batch=self.examples * workers)
+
+
+SWITCH = Question(
+    lambda m, seconds: replace(m, switch_seconds=seconds), (1e-6, 2e-3), EXCHANGING.format(width=1))
+READING = Question(  # seconds of a byte
+    lambda m, seconds: replace(m, bytes_per_s=1 / seconds), (5e-11, 2e-9),
+    EXCHANGING.format(width=1 << 19))
+SPREAD = Question(
+    lambda m, spread: replace(m, spread=spread), (1e-3, 2.0), COMPUTING, 1024, 64, 3, True)
 
 
 def measure_meeting(calibration: Calibration, backend: str = "numpy") -> Calibration:
     """The calibration with what was found; what a trial says nothing about stays as it is."""
     with TemporaryDirectory(prefix="flowc-meeting-") as folder, _few_cores():
-        small, large = (Trial.run(Path(folder), n, calibration, backend) for n in (SMALL, LARGE))
+        trials = [
+            Trial.run(question, Path(folder), calibration, backend)
+            for question in (SWITCH, READING, SPREAD) for _ in range(question.rounds)]
     meeting = calibration.meeting
-    switch = small.fit(lambda s: replace(meeting, switch_seconds=s), SWITCHES)
-    meeting = meeting if switch is None else replace(meeting, switch_seconds=switch)
-    byte = large.fit(lambda s: replace(meeting, bytes_per_s=1 / s), READING)
-    meeting = meeting if byte is None else replace(meeting, bytes_per_s=1 / byte)
+    for _ in range(PASSES):
+        for question, asked in groupby(trials, lambda trial: trial.question):
+            found = [trial.fit(meeting) for trial in asked]
+            known = [figure for figure in found if figure is not None]
+            meeting = question.meeting(meeting, statistics.median(known)) if known else meeting
     return replace(calibration, meeting=meeting)
 
 
@@ -77,30 +120,38 @@ def measure_meeting(calibration: Calibration, backend: str = "numpy") -> Calibra
 class Trial:
     """A training over tasks of this host: its plan, its costs, and what a step took."""
 
+    question: Question
     compiled: Compiled
     costs: Calibration
     step_seconds: float
 
     @classmethod
-    def run(cls, folder: Path, width: int, costs: Calibration, backend: str) -> Trial:
+    def run(
+        cls, question: Question, folder: Path, costs: Calibration, backend: str
+    ) -> Trial:
         cluster = local(workers := min(usable_cores(), MOST_WORKERS), 1)
-        np.savez(folder / "train.npz", x=np.ones((256 * workers,), np.float32))
-        source = _source(folder / "meeting.flow", TEXT.format(width=width, batch=workers))
+        rows = BATCHES * question.examples * workers
+        np.savez(folder / "train.npz", x=np.ones((rows, question.columns), np.float32))
+        source = _source(folder / "meeting.flow", question.text(workers))
         compiled = compile_for(source, Sink(), {}, cluster, None)
-        known = measure_model(compiled, (), MODEL_SECONDS, 1, costs, None, backend)
+        arguments = ["calibrate", source.name, "--local", str(workers), "--backend", backend]
+        others = crowd(arguments, 1) if question.crowded else None
+        known = measure_model(compiled, (), MODEL_SECONDS, 1, costs, others, backend)
         setup = Setup({}, 1, runs=over(cluster), backend=backend)
-        return cls(compiled, known, _step_seconds(prepare_training(source, Sink(), setup)))
+        job = prepare_training(source, Sink(), setup)
+        return cls(question, compiled, known, _step_seconds(job))
 
-    def fit(
-        self, meeting_of: Callable[[float], Meeting], ends: tuple[float, float]
-    ) -> float | None:
-        """The seconds between the ends with which the simulation takes what the step took."""
-        low, high = ends
-        if self._predicted(meeting_of(high)) < LEAST_EFFECT * self._predicted(meeting_of(low)):
+    def fit(self, meeting: Meeting) -> float | None:
+        """The figure with which the simulation takes what the step took; None: it has no say."""
+        def predicted(figure: float) -> float:
+            return self._predicted(self.question.meeting(meeting, figure))
+
+        low, high = self.question.ends
+        if predicted(high) < LEAST_EFFECT * predicted(low):
             return None
         for _ in range(HALVINGS):
             middle = math.sqrt(low * high)
-            if self._predicted(meeting_of(middle)) < self.step_seconds:
+            if predicted(middle) < self.step_seconds:
                 low = middle
             else:
                 high = middle

@@ -7,11 +7,24 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+
+from flowc_runtime.cores import usable_cores
 
 READY = "ready"
 START_SECONDS = 60.0
 END_SECONDS = 5.0
+
+
+def crowd(
+    arguments: Sequence[str], threads: int
+) -> Callable[[], AbstractContextManager[None]] | None:
+    """What keeps the cores busy that `threads` leave: `flowc ARGUMENTS --neighbour` on each; None
+    where there are none."""
+    others = usable_cores() // threads - 1
+    if others < 1:
+        return None
+    return lambda: neighbours([*arguments, "--neighbour"], others)
 
 
 @contextmanager
