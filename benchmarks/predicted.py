@@ -4,15 +4,15 @@
 
 Each model is calibrated (its instructions are timed one by one), predicted, and then trained for
 some seconds, in one process and with --workers over as many workers and a ps of this machine.
-Calibration and training alternate, because machines drift; medians count. With --write the
-table is put between the markers of docs/explanation/predicted-time.md, unless something else has
-kept the machine busy meanwhile.
+Networks for photographs are smaller than published (see made_up.py), and where the data are not in
+the repository they are made up. Calibration and training alternate, because machines drift; medians
+count. With --write the table is put between the markers of docs/explanation/predicted-time.md,
+unless something else has kept the machine busy meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import tempfile
 import time
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
+from made_up import SIZES, with_data
 
 from flowc.cluster import local
 from flowc.costs import Calibration, CostModel
@@ -37,7 +37,6 @@ from flowc.predict import predict, predict_alone
 from flowc.source import Source
 from flowc.syntax.read import read_source
 from flowc_runtime.backend import ON_HOST
-from flowc_runtime.data.errors import DataError
 from flowc_runtime.events import Event, StepDone
 from flowc_runtime.training import StopSignal
 
@@ -70,14 +69,15 @@ def main() -> None:
     parser.add_argument("--backend", choices=ON_HOST, default="numpy")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
-    paths = sorted((ROOT / "models").glob("*.flow"))
-    chosen = [p for p in paths if not given.models or p.stem in given.models]
+    names = sorted(path.stem for path in (ROOT / "models").glob("*.flow"))
+    chosen = [name for name in names if not given.models or name in given.models]
     host = measure_meeting(measure_host(1, None, given.backend), given.backend)
     rows, busiest = list[Row](), 0.0
     with tempfile.TemporaryDirectory() as folder:
-        for path in chosen:
+        models = with_data(ROOT / "models", Path(folder))
+        for name in chosen:
             busiest = max(busiest, busy_beside())
-            rows += rows_of(path, Path(folder), given.seconds, given.workers, host)
+            rows += rows_of(models / f"{name}.flow", given.seconds, given.workers, host)
     lines = list(markdown(rows))
     print("\n".join(lines))
     print(f"other programs used up to {busiest:.0%} of the cores")
@@ -104,41 +104,32 @@ def busy_beside(seconds: float = 1.0) -> float:
     return (later[0] - busy) / max(1, later[1] - total)
 
 
-def rows_of(
-    path: Path, folder: Path, seconds: float, workers: int, host: Calibration
-) -> Iterator[Row]:
-    source = at_hand(path, folder)
-    try:
-        prepare_training(source, Sink(), Setup({}, 1))
-    except DataError as error:
-        print(f"{path.stem}: left out, {error}")
-        return
-    yield one_process(path, source, seconds, host)
+def rows_of(path: Path, seconds: float, workers: int, host: Calibration) -> Iterator[Row]:
+    yield one_process(path, seconds, host)
     if workers:
-        yield some_workers(path, source, seconds, workers, host)
+        yield some_workers(path, seconds, workers, host)
 
 
-def one_process(path: Path, source: Source, seconds: float, host: Calibration) -> Row:
-    compiled = compile_for(source, Sink(), {}, None, None)
-
-    backend = host.host.backend
-    job = prepare_training(source, Sink(), Setup({}, 1, backend=backend))
+def one_process(path: Path, seconds: float, host: Calibration) -> Row:
+    source, sizes = source_of(path), SIZES.get(path.stem, {})
+    compiled = compile_for(source, Sink(), sizes, None, None)
+    job = prepare_training(source, Sink(), Setup(sizes, 1, backend=host.host.backend))
     each = seconds / ROUNDS / 2
 
     def predicted() -> float:
-        known = measure_model(compiled, (), each, 1, host, None, backend)
+        known = measure_model(compiled, (), each, 1, host, None, host.host.backend)
         return predict_alone(compiled.alone, CostModel(known), compiled.shards).step_seconds
 
     return alternating(path.stem, "one process", predicted, lambda: trained(job, each), ROUNDS)
 
 
-def some_workers(
-    path: Path, source: Source, seconds: float, workers: int, host: Calibration
-) -> Row:
+def some_workers(path: Path, seconds: float, workers: int, host: Calibration) -> Row:
+    source, sizes = source_of(path), SIZES.get(path.stem, {})
     cluster, backend = local(workers, 1), host.host.backend
-    compiled = compile_for(source, Sink(), {}, cluster, None)
+    compiled = compile_for(source, Sink(), sizes, cluster, None)
     arguments = ["calibrate", source.name, "--local", str(workers), "--backend", backend]
-
+    for name, value in sizes.items():
+        arguments += ["-D", f"{name}={value}"]
     each = seconds / ROUNDS_OVER / 2
 
     def predicted() -> float:
@@ -146,10 +137,16 @@ def some_workers(
         return step_over(compiled, CostModel(known))
 
     def measured() -> float:
-        setup = Setup({}, 1, runs=over(cluster), backend=backend)
+        setup = Setup(sizes, 1, runs=over(cluster), backend=backend)
         return trained(prepare_training(source, Sink(), setup), each)
 
     return alternating(path.stem, f"{workers} workers, 1 ps", predicted, measured, ROUNDS_OVER)
+
+
+def source_of(path: Path) -> Source:
+    source = read_source(path, Sink())
+    assert source is not None
+    return source
 
 
 def step_over(compiled: Compiled, costs: CostModel) -> float:
@@ -185,35 +182,6 @@ def trained(job: TrainingJob, seconds: float) -> float:
 
     run_training(job, None, see, False, stop)
     return 1 / statistics.median(speeds[int(WARM_UP * len(speeds)):])
-
-
-def at_hand(path: Path, folder: Path) -> Source:
-    """The model's text beside its data; kitchen_sink's are made up."""
-    if path.stem == "kitchen_sink":
-        path = kitchen_sink(path, folder)
-    source = read_source(path, Sink())
-    assert source is not None
-    return source
-
-
-def kitchen_sink(path: Path, folder: Path) -> Path:
-    shutil.copytree(path.parent, folder / "models", ignore=shutil.ignore_patterns("data"),
-                    dirs_exist_ok=True)  # fmt: skip
-    compiled = compile_for(read(path), Sink(), {}, None, None)
-    random, arrays = np.random.default_rng(1), {}
-    for name, type in compiled.checked.inputs.items():
-        shape = type.bound({"batch": 400}).sizes
-        values = random.random(shape) if type.kind == "float" else random.integers(0, 2, shape)
-        arrays[name] = values.astype(type.storage)
-    (folder / "models" / "data").mkdir(exist_ok=True)
-    np.savez(folder / "models" / "data" / "sink.npz", **arrays)
-    return folder / "models" / path.name
-
-
-def read(path: Path) -> Source:
-    source = read_source(path, Sink())
-    assert source is not None
-    return source
 
 
 def markdown(rows: list[Row]) -> Iterator[str]:
