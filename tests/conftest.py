@@ -31,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ |= {f"FLOWC_{command}_BACKEND": "native" for command in COMMANDS}
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What was calibrated on this machine changes plans, and may be of another version."""
+    os.environ["FLOWC_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import run
 
-from flowc.cli.calibrate import calibration_file
+from flowc.cli.calibrate import calibration_file, known_calibration
 from flowc.costs import default_calibration, read_calibration, write_calibration
 from flowc_runtime.cluster.memory import bytes_held
 from flowc_runtime.cluster.plan import parse_task, tasks_of
@@ -270,6 +270,14 @@ def test_a_damaged_calibration_is_named() -> None:
     Path("slow.json").write_text("{}")
     result = run("plan", "--calibration", "slow.json")
     assert (result.exit_code, "calibration-damaged" in result.stderr) == (1, True)
+
+
+def test_a_damaged_calibration_is_measured_anew(tmp_path: Path) -> None:
+    (path := tmp_path / "here.json").write_text(write_calibration(default_calibration()))
+    threads = default_calibration().host.threads
+    assert known_calibration(path, threads) == default_calibration()
+    path.write_text('{"schema": "flowc.calibration/1"}')
+    assert known_calibration(path, threads) is None
 
 
 @pytest.mark.parametrize(("backend", "other"), [("numpy", "native"), ("native", "numpy")])

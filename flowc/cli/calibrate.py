@@ -73,7 +73,7 @@ def calibrate(
     if neighbour:
         _be_neighbour(compiled, threads, backend, allow)
     target = out or calibration_file(backend=backend)
-    found = _known(target, threads) if not fresh else None
+    found = known_calibration(target, threads) if not fresh else None
     if found is None or model is None:
         found = _host(threads, backend)
     if compiled is not None:
@@ -174,9 +174,14 @@ def stored_calibration(path: Path) -> Calibration | None:
     return None if text is None else read_calibration(text, str(path))
 
 
-def _known(path: Path, threads: int) -> Calibration | None:
-    """What was measured before, if it was in the same way."""
-    found = stored_calibration(path)
+def known_calibration(path: Path, threads: int) -> Calibration | None:
+    """What was measured before, if it was in the same way and can be read."""
+    from flowc.costs import CalibrationError
+
+    try:
+        found = stored_calibration(path)
+    except CalibrationError:
+        return None  # what is measured now takes its place
     return found if found is not None and found.host.threads == threads else None
 
 

@@ -16,5 +16,5 @@ class CalibrationError(Exception):
     def __init__(self, name: str, reason: str):
         self.code = "calibration-damaged"
         self.message = f"{name} is no calibration: {reason}"
-        self.help = "delete it, and measure again with `flowc calibrate`"
+        self.help = "delete it, or measure again with `flowc calibrate`"
         super().__init__(self.message)
