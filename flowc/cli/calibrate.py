@@ -144,11 +144,17 @@ def _be_neighbour(
 
 
 def calibration_folder() -> Path:
-    """Where calibrations are kept: one file a host and backend."""
+    """Where calibrations are kept: one file a host and backend.
+
+    Each schema has a folder: what an earlier version has measured troubles nobody.
+    """
     from platformdirs import user_cache_path
 
+    from flowc.costs.calibration import SCHEMA
+
     cache = os.environ.get("FLOWC_CACHE_DIR")
-    return (Path(cache) if cache else user_cache_path("flowc")) / "calibration"
+    name = SCHEMA.removeprefix("flowc.").replace("/", "-")
+    return (Path(cache) if cache else user_cache_path("flowc")) / name
 
 
 def calibration_file(host: str | None = None, backend: str = "numpy") -> Path:
