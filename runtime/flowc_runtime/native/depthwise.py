@@ -1,9 +1,8 @@
 """Machine code of depthwise convolutions in f32, each of whose channels has a window of its own,
 and of the gradients of their images.
 
-Both sum for each position what its taps see, times their weights: some pixels of a row times some
-vectors of channels in registers, taps outside the image left out. Of the gradient of an image with
-a stride, the pixels between two windows' beginnings each are seen by other taps: phases.
+Both sum for each position what its taps see, times the taps' weights. A tile is some pixels of a
+row times some vectors of channels; taps that see no pixel are left out, so that nothing is padded.
 """
 
 from __future__ import annotations
@@ -11,50 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import gcd
 
 from llvmlite import ir
 
-from flowc_runtime.native.lanes import I64, Lanes, Value, loop
+from flowc_runtime.native.channelwise import PRODUCTS_A_NANOSECOND, ChannelTiles
+from flowc_runtime.native.lanes import I64, Value, loop
 from flowc_runtime.native.parts import Part
+from flowc_runtime.native.polyphase import Phase, backward, forward
 from flowc_runtime.native.ranges import Range, whole
-from flowc_runtime.native.sliding import Sliding, reach, seen, sliding_of
-from flowc_runtime.native.tiles import Register, Tiles
+from flowc_runtime.native.sliding import reach, seen
 from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.window import Axis
-
-PRODUCTS_A_NANOSECOND = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """Every so many-th result along an axis: what it sums, and the weight of tap `k`, which is
-    `weight + k*step`."""
-
-    sliding: Sliding
-    weight: int = 0
-    step: int = 1
-
-
-def phases_back(axis: Axis) -> tuple[Phase, ...]:
-    """Of the gradient of an image: pixel `r + m*stride` belongs to phase `r`.
-
-    Window `p` sees it with its tap `i` where `p*stride + i*dilation = r + m*stride + before`, which
-    every `stride / gcd(stride, dilation)`-th tap does. The taps come in reverse, so that they see
-    windows in order.
-    """
-    step = axis.stride // gcd(axis.stride, axis.dilation)
-    gap = step * axis.dilation // axis.stride
-    found = []
-    for r in range(min(axis.stride, axis.size)):
-        positions = len(range(r, axis.size, axis.stride))
-        taps = [i for i in range(axis.window)
-                if (r + axis.before - i * axis.dilation) % axis.stride == 0]
-        last = taps[-1] if taps else 0
-        start = (r + axis.before - last * axis.dilation) // axis.stride
-        sliding = Sliding(axis.steps, positions, 1, len(taps), gap, start)
-        found.append(Phase(sliding, last, -step))
-    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,35 +62,13 @@ class DepthwiseTask(Writer):
 def forward_task(images: int, rows: Axis, columns: Axis, channels: int) -> DepthwiseTask:
     """y[n, p, q, c] = sum over i, j of x[n, p*sh + i*dh - top, q*sw + j*dw - left, c] * w[i, j, c].
     """
-    down, along = (Phase(sliding_of(axis)) for axis in (rows, columns))
-    return DepthwiseTask(images, (down,), (along,), columns.window, channels)
+    return DepthwiseTask(images, forward(rows), forward(columns), columns.window, channels)
 
 
 def input_gradient_task(images: int, rows: Axis, columns: Axis, channels: int) -> DepthwiseTask:
     """x[n, h, v, c] = sum of g[n, p, q, c] * w[i, j, c] over the windows p, q that see pixel h, v
     with their tap i, j."""
-    return DepthwiseTask(
-        images, phases_back(rows), phases_back(columns), columns.window, channels)
-
-
-class ChannelTiles(Tiles):
-    """Tiles whose numbers are vectors as well: each channel is multiplied with itself alone."""
-
-    def _add_products(
-        self, registers: Sequence[Sequence[Register]], parts: Sequence[Part],
-        numbers: Sequence[Value | None], vectors: Value,
-    ) -> None:
-        """To each row of registers the channels at its place times those of `vectors`; where it has
-        no place, nothing."""
-        loaded = [
-            Lanes(self.b, p.lanes).load(self.near(vectors, p.offset), "f32") for p in parts]
-        for row, place in zip(registers, numbers, strict=True):
-            if place is None:
-                continue
-            for (lanes, register, _), part, vector in zip(row, parts, loaded, strict=True):
-                other = lanes.load(self.near(place, part.offset), "f32")
-                before = self.b.load(register, typ=lanes.type("f32"))
-                self.b.store(lanes.call("llvm.fma", "f32", other, vector, before), register)
+    return DepthwiseTask(images, backward(rows), backward(columns), columns.window, channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +96,8 @@ class _Depthwise(ChannelTiles):
     def __init__(self, b: ir.IRBuilder, task: DepthwiseTask, lanes: int):
         super().__init__(b, lanes)
         self.task = task
-        seen_rows, seen_columns = (p[0].sliding.size for p in (task.rows, task.columns))
-        self.row = seen_columns * task.channels  # numbers of a row that is seen
-        self.image = seen_rows * self.row
+        self.row = task.columns[0].sliding.size * task.channels  # numbers of a row that is seen
+        self.image = task.rows[0].sliding.size * self.row
 
     def run(self, pieces: Range) -> None:
         task = self.task
@@ -173,14 +116,13 @@ class _Depthwise(ChannelTiles):
         b, phases = self.b, self.task.rows
         if len(phases) == 1:
             return self._taps(phases[0], row)
-        phase, position = (f(row, I64(len(phases))) for f in (b.urem, b.udiv))
-        start, taps, weight = (
-            self._chosen(phase, values) for values in zip(
-                *((p.sliding.start, p.sliding.taps, p.weight) for p in phases), strict=True))
-        start, first = b.add(start, position), phases[0]
-        sliding = first.sliding
-        seen = reach(b, start, sliding.size, sliding.gap, taps)
-        return _Taps(b, *seen, start, sliding.gap, weight, first.step)
+        number, position = (f(row, I64(len(phases))) for f in (b.urem, b.udiv))
+        starts, counts, weights = zip(
+            *((p.sliding.start, p.sliding.taps, p.weight) for p in phases), strict=True)
+        phase, sliding = phases[0], phases[0].sliding
+        start = self.sum((position, sliding.stride), (self._chosen(number, starts), 1))
+        ends = reach(b, start, sliding.size, sliding.gap, self._chosen(number, counts))
+        return _Taps(b, *ends, start, sliding.gap, self._chosen(number, weights), phase.step)
 
     def _chosen(self, number: Value, values: Sequence[int]) -> Value:
         """One of some values, by its number."""
@@ -200,36 +142,37 @@ class _Depthwise(ChannelTiles):
     def _row(
         self, image: Value, weights: Value, result: Value, rows: _Taps, parts: Sequence[Part]
     ) -> None:
-        """Pixels that see the image with all taps some at a time, those at the edges one by one."""
-        step = len(self.task.columns) * self.task.channels
-        for number, phase in enumerate(self.task.columns):
-            out, sliding = self.near(result, number * self.task.channels), phase.sliding
-            inner = sliding.inner
-            with loop(self.b, 0, sliding.positions - len(inner)) as k:
-                pixel = self._skipped(k, inner)
-                columns = self._taps(phase, pixel)
-                terms = self._terms(image, weights, rows, columns, 1, 0)
-                self.tile(self.at(out, (pixel, step)), step, parts, 1, terms, keep=False)
-            if not inner:
-                continue
-            every = whole(self.b, len(inner))
-            for first, length in self.evenly(every, len(inner), self.most(parts)):
-                pixel = self.b.add(first, I64(inner.start))
-                columns = self._taps(phase, pixel, inner=True)
-                terms = self._terms(image, weights, rows, columns, length, sliding.stride)
-                self.tile(self.at(out, (pixel, step)), step, parts, length, terms, keep=False)
+        channels, phases = self.task.channels, self.task.columns
+        step = len(phases) * channels
+        for number, phase in enumerate(phases):
+            first = self.near(result, number * channels)
+            apart = phase.sliding.stride * channels
+            for pixel, count, columns in self._stretches(phase, parts):
+                terms = self._terms(image, weights, rows, columns, count, apart)
+                self.tile(self.at(first, (pixel, step)), step, parts, count, terms, keep=False)
 
-    def _skipped(self, k: Value, inner: range) -> Value:
-        """Position number `k` of those that are not inner ones."""
-        left = self.b.icmp_signed("<", k, I64(inner.start))
-        return self.b.select(left, k, self.b.add(k, I64(len(inner))))
+    def _stretches(
+        self, phase: Phase, parts: Sequence[Part]
+    ) -> Iterator[tuple[Value, int, _Taps]]:
+        """Pixels of a row: the first, how many, and their taps along it. Those at the edges, which
+        do not see the image with all taps, come one by one."""
+        inner = phase.sliding.inner
+        with loop(self.b, 0, phase.sliding.positions - len(inner)) as k:
+            left = self.b.icmp_signed("<", k, I64(inner.start))
+            pixel = self.b.select(left, k, self.b.add(k, I64(len(inner))))
+            yield pixel, 1, self._taps(phase, pixel)
+        if inner:
+            every = whole(self.b, len(inner))
+            for first, count in self.evenly(every, len(inner), self.most(parts)):
+                pixel = self.b.add(first, I64(inner.start))
+                yield pixel, count, self._taps(phase, pixel, inner=True)
 
     def _terms(
-        self, image: Value, weights: Value, rows: _Taps, columns: _Taps, pixels: int, stride: int
+        self, image: Value, weights: Value, rows: _Taps, columns: _Taps, count: int, apart: int
     ) -> Iterator[tuple[Sequence[Value], Value]]:
-        """What some pixels see tap by tap, each `stride` further than the one before it."""
+        """What so many pixels see tap by tap, so many numbers apart, and the tap's weights."""
         channels = self.task.channels
         with rows.each() as (y, i), columns.each() as (x, j):
-            pixel = self.at(image, (y, self.row), (x, channels))
+            seen = self.at(image, (y, self.row), (x, channels))
             weight = self.at(weights, (i, self.task.window * channels), (j, channels))
-            yield [self.near(pixel, k * stride * channels) for k in range(pixels)], weight
+            yield [self.near(seen, k * apart) for k in range(count)], weight

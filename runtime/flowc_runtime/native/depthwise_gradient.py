@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from flowc_runtime.native.depthwise import PRODUCTS_A_NANOSECOND, ChannelTiles
+from flowc_runtime.native.channelwise import PRODUCTS_A_NANOSECOND, ChannelTiles
 from flowc_runtime.native.lanes import I64, Value, loop
 from flowc_runtime.native.moving import ClearTask
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.ranges import Range, at_least, at_most, whole
 from flowc_runtime.native.sliding import Sliding, seen, sliding_of
-from flowc_runtime.native.target import this_target
 from flowc_runtime.native.tiles import FLOAT_BYTES
 from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.window import Axis
@@ -39,9 +38,8 @@ class DepthwiseGradientTask(Writer):
 
     @property
     def pieces(self) -> int:
-        """A row of the window, of the channels that are done together."""
-        blocks = channel_blocks(self.channels, this_target().lanes)
-        return self.rows.taps * sum(block.count for block in blocks)
+        """A row of a channel's window."""
+        return self.channels * self.rows.taps
 
     @property
     def nanoseconds(self) -> float:
@@ -73,13 +71,15 @@ class _Gradient(ChannelTiles):
             gradient = self.at(g, (number, task.rows.positions * self.stretch))
             for channel, taps, parts in self._blocks(pieces):
                 self._rows(
-                    *(self.at(place, (channel, 1)) for place in (image, gradient, w)), taps, parts)
+                    self.at(image, (channel, 1)), self.at(gradient, (channel, 1)),
+                    self.at(w, (channel, 1)), taps, parts)
 
     def _blocks(self, pieces: Range) -> Iterator[tuple[Value, Range, Sequence[Part]]]:
-        """Channels that are done together: the first, rows of the window, and their parts."""
-        height, done = self.task.rows.taps, 0
-        for block in channel_blocks(self.task.channels, self.lanes):
-            with pieces.part(done * height, block.count * height).rows(height) as (number, taps):
+        """Channels that are done together: the first, rows of their window, and their parts."""
+        height, found = self.task.rows.taps, channel_blocks(self.task.channels, self.lanes)
+        some, done = pieces.share(sum(block.count for block in found) * height, self.task.pieces), 0
+        for block in found:
+            with some.part(done * height, block.count * height).rows(height) as (number, taps):
                 yield self.sum((I64(1), block.start), (number, block.width)), taps, block.parts
             done += block.count
 
@@ -107,19 +107,25 @@ class _Gradient(ChannelTiles):
     def _terms(
         self, row: Value, pixels: Value, j: Value, count: int
     ) -> Iterator[tuple[Sequence[Value | None], Value]]:
-        """For `count` taps from `j` on what each sees, and the gradient of the pixels that see it:
-        those that only some of the taps see on the left and on the right, then all others."""
-        b, columns, channels = self.b, self.task.columns, self.task.channels
-        ends = [seen(b, columns.swapped, b.add(j, I64(k))) for k in range(count)]
-        begin = ends[0][0]
-        end = at_least(b, ends[-1][1], begin)
-        some = [(k, (first, at_most(b, stop, begin))) for k, (first, stop) in enumerate(ends)]
-        some += [(k, (end, stop)) for k, (_, stop) in enumerate(ends)]
-        for own, (first, stop) in (*some, (None, (begin, end))):
-            with loop(b, first, stop) as q:
+        """For `count` taps from `j` on what each sees, and the gradient of the pixel it serves."""
+        columns, channels = self.task.columns, self.task.channels
+        for taps, first, stop in self._served(j, count):
+            with loop(self.b, first, stop) as q:
                 column = self.sum((q, columns.stride), (j, columns.gap), (I64(1), columns.start))
                 place = self.at(row, (column, channels))
                 yield [
-                    self.near(place, k * columns.gap * channels) if own in (None, k) else None
+                    self.near(place, k * columns.gap * channels) if k in taps else None
                     for k in range(count)
                 ], self.at(pixels, (q, channels))
+
+    def _served(self, j: Value, count: int) -> Iterator[tuple[range, Value, Value]]:
+        """Of `count` taps from `j` on some, and the pixels from whose windows they see the image:
+        those of each tap alone on the left and on the right, then those of all taps."""
+        b, columns = self.b, self.task.columns
+        ends = [seen(b, columns.swapped, b.add(j, I64(k))) for k in range(count)]
+        begin = ends[0][0]
+        end = at_least(b, ends[-1][1], begin)
+        for k, (first, stop) in enumerate(ends):
+            yield range(k, k + 1), first, at_most(b, stop, begin)
+            yield range(k, k + 1), end, stop
+        yield range(count), begin, end

@@ -91,8 +91,8 @@ class Forward(Walk):
             image = self.image(first, number, padded, self._seen(rows))
             results = self.at(result, (number, plane.result))
             for depth, filter, parts in self.groups(plane.depth, plane.breadth):
-                seen, weights, out = (self.at(place, (number, 1)) for place, number in (
-                    (image, depth), (second, filter), (results, filter)))
+                seen, weights = self.at(image, (depth, 1)), self.at(second, (filter, 1))
+                out = self.at(results, (filter, 1))
                 with rows.each() as row:
                     self._row(seen, weights, out, row, pixels, parts)
 
@@ -174,8 +174,8 @@ class Spread(Walk):
             gradient = self.at(first, (number, plane.result))
             for filter, channel, parts in self.groups(plane.breadth, plane.depth):
                 self._taps(
-                    *(self.at(place, (number, 1)) for place, number in (
-                        (gradient, filter), (second, channel), (target, channel))), parts)
+                    self.at(gradient, (filter, 1)), self.at(second, (channel, 1)),
+                    self.at(target, (channel, 1)), parts)
             if plane.padded:
                 rows = whole(self.b, plane.rows.size)
                 with self.inside(image, padded, rows) as (plain, framed, width):
@@ -237,8 +237,8 @@ class WeightGradient(Walk):
             gradient = self.at(second, (number, plane.result))
             for depth, filter, parts in self.groups(plane.depth, plane.breadth):
                 self._elements(
-                    pieces, *(self.at(place, (number, 1)) for place, number in (
-                        (image, depth), (gradient, filter), (result, filter))), parts)
+                    pieces, self.at(image, (depth, 1)), self.at(gradient, (filter, 1)),
+                    self.at(result, (filter, 1)), parts)
 
     def _elements(
         self, pieces: Range, image: Value, gradient: Value, w: Value, parts: Sequence[Part]
