@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from native_runs import by_numpy, natively, share_all
 
@@ -94,8 +94,14 @@ def test_any_convolution_is_what_numpy_computes() -> None:
     check_convolution()
 
 
+PHASES = {"stride": (2, 3), "padding": ((1, 0), (2, 1)), "dilation": (1, 2)}
+LONG = {"stride": (1,), "padding": ((7, 5),), "dilation": (1,)}
+
+
 @settings(max_examples=60, deadline=None)
 @given(geometries())
+@example(((2, 9, 11, 37), (3, 5), PHASES))  # several taps of each phase
+@example(((2, 40, 20), (29,), LONG))  # more taps than registers
 def check_depthwise(geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs]) -> None:
     image, window, attrs = geometry
     compared(*convolution(image, window, image[-1], attrs, groups=image[-1]))
