@@ -95,13 +95,15 @@ def test_any_convolution_is_what_numpy_computes() -> None:
 
 
 PHASES = {"stride": (2, 3), "padding": ((1, 0), (2, 1)), "dilation": (1, 2)}
-LONG = {"stride": (1,), "padding": ((7, 5),), "dilation": (1,)}
+LONG = {"stride": (1,), "padding": ((20, 30),), "dilation": (2,)}
+APART = {"stride": (1,), "padding": ((5, 5),), "dilation": (3,)}
 
 
 @settings(max_examples=60, deadline=None)
 @given(geometries())
 @example(((2, 9, 11, 37), (3, 5), PHASES))  # several taps of each phase
-@example(((2, 40, 20), (29,), LONG))  # more taps than registers
+@example(((2, 30, 20), (29,), LONG))  # more taps than registers
+@example(((1, 3, 5), (3,), APART))  # each tap sees the image from other positions
 def check_depthwise(geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs]) -> None:
     image, window, attrs = geometry
     compared(*convolution(image, window, image[-1], attrs, groups=image[-1]))
