@@ -60,9 +60,10 @@ def natively(graph: Graph, inputs: Arrays) -> dict[str, np.ndarray]:
     alone: dict[str, np.ndarray] = {}
     for threads in THREADS:
         session = Session(plan, threads, device)
-        found = outputs_of(session, graph, inputs, {})
-        alone = alone or found
-        assert_same_bits(found, alone)
+        for _ in range(2):  # once more in memory that is no longer zero
+            found = outputs_of(session, graph, inputs, {})
+            alone = alone or found
+            assert_same_bits(found, alone)
     backwards = Session(plan, 1, device)
     for name, view in backwards.inputs("step").items():
         view[...] = inputs[name]

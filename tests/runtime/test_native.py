@@ -125,6 +125,16 @@ def test_special_numbers_give_what_ieee_says(op: str, count: int) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, len(SPECIAL), 100])
+def test_the_power_of_a_half_is_the_root(count: int) -> None:
+    """Of -inf that is NaN, of -0.0 itself."""
+    x = np.resize(np.array(SPECIAL, np.float32), count)
+    (found,) = values(("o0 = pow(i0, 0.5)",), x, run=natively)
+    (wanted,) = values(("o0 = pow(i0, 0.5)",), x, run=by_numpy)
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(np.signbit(found[wanted == 0]), np.signbit(wanted[wanted == 0]))
+
+
 @pytest.mark.parametrize("op", ["tanh", "sin", "log1p", "sqrt"])
 @pytest.mark.parametrize("count", [1, 40])
 def test_odd_functions_keep_the_sign_of_zero(op: str, count: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from native_runs import by_numpy, natively, share_all
 
@@ -62,13 +62,13 @@ def compared(graph: Graph, inputs: Mapping[str, np.ndarray], terms: int) -> None
 
 
 def convolution(
-    image: tuple[int, ...], window: tuple[int, ...], filters: int, attrs: Attrs
+    image: tuple[int, ...], window: tuple[int, ...], filters: int, attrs: Attrs, groups: int = 1
 ) -> tuple[Graph, Arrays, int]:
     """A convolution and both its gradients."""
-    attrs = {**attrs, "groups": 1}
+    attrs = {**attrs, "groups": groups}
     steps = tuple(axis.steps for axis in axes_of(image, window, attrs))
     shapes = {
-        "x": image, "w": (*window, image[-1], filters), "g": (image[0], *steps, filters)}
+        "x": image, "w": (*window, image[-1] // groups, filters), "g": (image[0], *steps, filters)}
     rng = np.random.default_rng(sum(image))
     inputs = {n: rng.uniform(-1, 1, s).astype(np.float32) for n, s in shapes.items()}
     b = Builder()
@@ -92,6 +92,38 @@ def check_convolution(
 
 def test_any_convolution_is_what_numpy_computes() -> None:
     check_convolution()
+
+
+PHASES = {"stride": (2, 3), "padding": ((1, 0), (2, 1)), "dilation": (1, 2)}
+LONG = {"stride": (1,), "padding": ((20, 30),), "dilation": (2,)}
+APART = {"stride": (1,), "padding": ((5, 5),), "dilation": (3,)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(geometries())
+@example(((2, 9, 11, 37), (3, 5), PHASES))  # several taps of each phase
+@example(((2, 30, 20), (29,), LONG))  # more taps than registers
+@example(((1, 3, 5), (3,), APART))  # each tap sees the image from other positions
+def check_depthwise(geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs]) -> None:
+    image, window, attrs = geometry
+    compared(*convolution(image, window, image[-1], attrs, groups=image[-1]))
+
+
+def test_any_depthwise_convolution_is_what_numpy_computes() -> None:
+    check_depthwise()
+
+
+@settings(max_examples=60, deadline=None)
+@given(geometries(), st.integers(2, 5), st.sampled_from((1, 2, 3, 7, 16, 20)))
+def check_groups(
+    geometry: tuple[tuple[int, ...], tuple[int, ...], Attrs], groups: int, breadth: int
+) -> None:
+    (*sizes, depth), window, attrs = geometry
+    compared(*convolution((*sizes, groups * depth), window, groups * breadth, attrs, groups))
+
+
+def test_any_convolution_in_groups_is_what_numpy_computes() -> None:
+    check_groups()
 
 
 @settings(max_examples=60, deadline=None)
@@ -136,18 +168,15 @@ def test_an_image_gives_the_same_bits_whatever_is_beside_it() -> None:
 
 
 def test_what_has_no_code_is_left_to_numpy() -> None:
-    """Groups, three axes, other dtypes, no images."""
+    """Three axes, other dtypes, no images."""
     b = Builder()
     settings = {"padding": ((0, 0),) * 2, "dilation": (1, 1), "stride": (1, 1)}
-    parts = b.input("parts", TensorType("f32", (2, 5, 5, 4)))
-    each = b.input("each", TensorType("f32", (3, 3, 2, 6)))
     wide = b.input("wide", TensorType("f64", (2, 5, 5, 4)))
     none = b.input("none", TensorType("f32", (0, 5, 5, 4)))
     volume = b.input("volume", TensorType("f32", (2, 3, 4, 5, 3)))
     pooled = {**settings, "window": (2, 2)}
     graph = graph_of(
-        b, b("conv", parts, each, groups=2, **settings), b("max_pool", wide, **pooled),
-        b("max_pool", none, **pooled),
+        b, b("max_pool", wide, **pooled), b("max_pool", none, **pooled),
         b("max_pool", volume, window=(2, 2, 2), stride=(1, 1, 1), dilation=(1, 1, 1),
           padding=((0, 0),) * 3))
     rng = np.random.default_rng(1)

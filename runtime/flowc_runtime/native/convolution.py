@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from flowc_runtime.moves import move_of, unreal
+from flowc_runtime.native.depthwise import forward_task, input_gradient_task
+from flowc_runtime.native.depthwise_gradient import weight_gradient_task
 from flowc_runtime.native.moves import Copying
 from flowc_runtime.native.moving import ClearTask, MoveTask
 from flowc_runtime.native.planes import Plane, plane_of, turned
@@ -93,15 +95,16 @@ class ConvTask(Writer):
 
 
 def _turned_kernel(plane: Plane, opposite: bool) -> MoveTask:
-    """What is shared: at [i, j, f, c] the weight [i, j, c, f], or that of the opposite tap."""
+    """What is shared: at [i, j, f, c] the weight [i, j, c, f] of each group, or that of the
+    opposite tap."""
     window = plane.rows.window, plane.columns.window
-    weights = unreal((*window, plane.channels, plane.filters)).transpose(0, 1, 3, 2)
+    weights = unreal((*window, plane.depth, plane.groups, plane.breadth)).transpose(0, 1, 4, 3, 2)
     stored = weights[::-1, ::-1] if opposite else weights
     move = Copying(move_of(stored, unreal(weights.shape), "f32"))
     return MoveTask(tuple((1, part) for part in move.parts()), 3, 0)
 
 
-def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ConvTask | None:
+def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
     operands = [buffers[k].type for k in instruction.operands]
     result = buffers[instruction.results[0]].type
     if any(t.dtype != "f32" for t in (*operands, result)):
@@ -111,7 +114,20 @@ def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ConvTask |
         "conv_input_grad": (result, operands[1]),
         "conv_weight_grad": (operands[0], result),
     }[instruction.op]
-    plane = plane_of(convolution_of(image.sizes, kernel.sizes, instruction.attrs))
+    convolution = convolution_of(image.sizes, kernel.sizes, instruction.attrs)
+    plane = plane_of(convolution)
     if plane is None:
         return None
+    if convolution.depthwise:
+        return depthwise_task(instruction.op, plane)
     return ConvTask(instruction.op, plane)
+
+
+def depthwise_task(op: str, plane: Plane) -> Task:
+    """Of a convolution each of whose channels has a window of its own."""
+    task_of = {
+        "conv": forward_task,
+        "conv_input_grad": input_gradient_task,
+        "conv_weight_grad": weight_gradient_task,
+    }[op]
+    return task_of(plane.images, plane.rows, plane.columns, plane.channels)

@@ -87,6 +87,15 @@ def _negative(lanes: Lanes, args: Sequence[Value], dtype: str) -> Value:
     return lanes.b.fneg(args[0]) if kind_of(dtype) == "float" else lanes.b.neg(args[0])
 
 
+def _power(lanes: Lanes, args: Sequence[Value], dtype: str) -> Value:
+    """As the C library has it; for the number 0.5 the root, as NumPy has it: that of -inf is NaN,
+    and that of -0.0 itself."""
+    base, exponent = args
+    if exponent == lanes.number(dtype, 0.5):
+        return lanes.call("llvm.sqrt", dtype, base)
+    return lanes.call("llvm.pow", dtype, base, exponent)
+
+
 def _where(lanes: Lanes, args: Sequence[Value], dtype: str) -> Value:
     return lanes.b.select(*args)
 
@@ -156,7 +165,7 @@ LINES: Mapping[str, NativeLine] = MappingProxyType(
         "floor": _function("llvm.floor"),
         "ceil": _function("llvm.ceil"),
         "round": _function("llvm.rint"),
-        "pow": _function("llvm.pow", 10),
+        "pow": NativeLine(_power, FLOATS, 10),
         "sin": _function("llvm.sin", 10),
         "cos": _function("llvm.cos", 10),
         "exp": _approximated(functions.exp),

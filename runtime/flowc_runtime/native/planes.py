@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from flowc_runtime.native.sliding import ONE
 from flowc_runtime.ops.conv_columns import Convolution
 from flowc_runtime.ops.window import Axis
 
@@ -20,6 +21,17 @@ class Plane:
     columns: Axis
     channels: int
     filters: int
+    groups: int
+
+    @property
+    def depth(self) -> int:
+        """Channels of a group."""
+        return self.channels // self.groups
+
+    @property
+    def breadth(self) -> int:
+        """Filters of a group."""
+        return self.filters // self.groups
 
     @property
     def padded(self) -> bool:
@@ -41,21 +53,21 @@ class Plane:
 
     @property
     def weights(self) -> int:
-        return self.rows.window * self.columns.window * self.channels * self.filters
+        return self.rows.window * self.columns.window * self.depth * self.filters
 
 
 def plane_of(conv: Convolution) -> Plane | None:
-    """None where there is no code: three axes, groups, an empty batch."""
-    if conv.groups > 1 or not conv.images:
+    """None where there is no code: three axes, an empty batch."""
+    if not conv.images:
         return None
-    one = Axis(1, 1, 1, 0, 0)
+    parts = conv.channels, conv.filters, conv.groups
     if conv.pointwise:  # one row of all pixels
         pixels = Axis(conv.pixels, 1, 1, 0, 0)
-        return Plane(conv.images, one, pixels, conv.channels, conv.filters)
+        return Plane(conv.images, ONE, pixels, *parts)
     if len(conv.axes) > 2:
         return None
-    rows, columns = conv.axes if len(conv.axes) == 2 else (one, *conv.axes)
-    return Plane(conv.images, rows, columns, conv.channels, conv.filters)
+    rows, columns = conv.axes if len(conv.axes) == 2 else (ONE, *conv.axes)
+    return Plane(conv.images, rows, columns, *parts)
 
 
 def turned(plane: Plane) -> Plane | None:
@@ -70,4 +82,4 @@ def turned(plane: Plane) -> Plane | None:
         Axis(a.steps, a.window, 1, a.extent - 1 - a.before, a.extent - 1 - a.after, a.dilation)
         for a in axes
     )
-    return Plane(plane.images, rows, columns, plane.filters, plane.channels)
+    return Plane(plane.images, rows, columns, plane.filters, plane.channels, plane.groups)

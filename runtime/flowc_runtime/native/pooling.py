@@ -15,14 +15,14 @@ from llvmlite import ir
 from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of
 from flowc_runtime.native.lines import LINES
 from flowc_runtime.native.parts import Part
-from flowc_runtime.native.ranges import Range, at_least, at_most, whole
+from flowc_runtime.native.ranges import Range, whole
+from flowc_runtime.native.sliding import ONE, seen, sliding_of
 from flowc_runtime.native.tiles import Tiles
 from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.ops.window import Axis, axes_of
 from flowc_runtime.plan import Buffer, Instruction
 
 NANOSECONDS = 0.2  # of a pixel that a window sees, about
-ONE = Axis(1, 1, 1, 0, 0)  # the rows of a sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +111,9 @@ class _Pool(Tiles):
     def taps(self, window: Window) -> Iterator[Value]:
         """The number of each pixel that the window sees, at its channels, row by row."""
         task = self.task
-        with loop(self.b, *self._seen(task.rows, window.row)) as i:
+        with loop(self.b, *seen(self.b, sliding_of(task.rows), window.row)) as i:
             row = self._pixel(task.rows, window.row, i)
-            with loop(self.b, *self._seen(task.columns, window.column)) as j:
+            with loop(self.b, *seen(self.b, sliding_of(task.columns), window.column)) as j:
                 column = self._pixel(task.columns, window.column, j)
                 yield self.b.add(
                     window.image, self.sum((row, self.width), (column, task.channels)))
@@ -122,24 +122,6 @@ class _Pool(Tiles):
         at = self.sum((position, axis.stride), (tap, axis.dilation))
         return self.b.sub(at, I64(axis.before)) if axis.before else at
 
-    def _seen(
-        self, axis: Axis, position: Value, before: int = 0, after: int = 0
-    ) -> tuple[Value, Value]:
-        """From which tap on, and up to which, a window sees the image or so much around it."""
-        if axis.padded == axis.size:
-            return I64(0), I64(axis.window)
-        start = self.b.sub(self.b.mul(position, I64(axis.stride)), I64(axis.before))
-        missing = self.b.sub(I64(-before), start)
-        first = self._divided_up(at_least(self.b, missing, I64(0)), axis.dilation)
-        left = self.b.sub(I64(axis.size + after), start)
-        stop = self._divided_up(at_least(self.b, left, I64(0)), axis.dilation)
-        return first, at_most(self.b, stop, I64(axis.window))
-
-    def _divided_up(self, value: Value, divisor: int) -> Value:
-        if divisor == 1:
-            return value
-        return self.b.sdiv(self.b.add(value, I64(divisor - 1)), I64(divisor))
-
     def count(self, window: Window, lanes: Lanes) -> Value:
         """How many elements of the window count in its mean, as f32 in all lanes."""
         total = I64(1)
@@ -147,7 +129,7 @@ class _Pool(Tiles):
             (self.task.rows, window.row, self.task.counted[0]),
             (self.task.columns, window.column, self.task.counted[1]),
         ):
-            first, stop = self._seen(axis, position, *sides)
+            first, stop = seen(self.b, sliding_of(axis), position, *sides)
             total = self.b.mul(total, self.b.sub(stop, first))
         return lanes.splat(self.b.sitofp(total, ir.FloatType()))
 

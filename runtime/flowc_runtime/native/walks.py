@@ -37,6 +37,13 @@ class Walk(Tiles, ABC):
         self, pieces: Range, first: Value, second: Value, result: Value, padded: Value
     ) -> None: ...
 
+    def groups(self, seen: int, made: int) -> Iterator[tuple[Value, Value, Sequence[Part]]]:
+        """Of the numbers of a pixel, groups of which each makes so many of those that it sees: the
+        first that are seen, the first of each block that is made, and the block's parts."""
+        with loop(self.b, 0, self.plane.groups) as group:
+            for first, parts in self.blocks(whole(self.b, made), made):
+                yield self.sum((group, seen)), self.sum((group, made), (first, 1)), parts
+
     def image(self, images: Value, number: Value, padded: Value, seen: Range) -> Value:
         """Where an image begins, with its padding around it; of its rows those that are seen."""
         source = self.at(images, (number, self.plane.image))
@@ -83,10 +90,11 @@ class Forward(Walk):
                 whole(self.b, 1), some)
             image = self.image(first, number, padded, self._seen(rows))
             results = self.at(result, (number, plane.result))
-            for filter, parts in self.blocks(whole(self.b, plane.filters), plane.filters):
-                weights, out = self.at(second, (filter, 1)), self.at(results, (filter, 1))
+            for depth, filter, parts in self.groups(plane.depth, plane.breadth):
+                seen, weights = self.at(image, (depth, 1)), self.at(second, (filter, 1))
+                out = self.at(results, (filter, 1))
                 with rows.each() as row:
-                    self._row(image, weights, out, row, pixels, parts)
+                    self._row(seen, weights, out, row, pixels, parts)
 
     def _seen(self, rows: Range) -> Range:
         """The rows of an image that rows of the result see."""
@@ -123,7 +131,7 @@ class Forward(Walk):
         """The elements of a window and their weights, one after the other."""
         plane = self.plane
         rows, run, gap = plane.rows.window, *runs(plane)
-        count = plane.columns.window * plane.channels // run
+        count = plane.columns.window * plane.depth // run
         with (
             loop(self.b, 0, rows) as i,
             loop(self.b, 0, count) as j,
@@ -137,9 +145,9 @@ class Forward(Walk):
 
 def runs(plane: Plane) -> tuple[int, int]:
     """Elements of a window's row that are neighbours in the image, and the way to the next run."""
-    if plane.columns.dilation == 1:
+    if plane.columns.dilation == 1 and plane.groups == 1:
         return plane.columns.window * plane.channels, 0
-    return plane.channels, plane.columns.dilation * plane.channels
+    return plane.depth, plane.columns.dilation * plane.channels
 
 
 # --- the gradient of the image -------------------------------------------------------------------
@@ -164,9 +172,10 @@ class Spread(Walk):
             target = padded if plane.padded else image
             self.clear(target, plane.padded_image)
             gradient = self.at(first, (number, plane.result))
-            for channel, parts in self.blocks(whole(self.b, plane.channels), plane.channels):
+            for filter, channel, parts in self.groups(plane.breadth, plane.depth):
                 self._taps(
-                    gradient, self.at(second, (channel, 1)), self.at(target, (channel, 1)), parts)
+                    self.at(gradient, (filter, 1)), self.at(second, (channel, 1)),
+                    self.at(target, (channel, 1)), parts)
             if plane.padded:
                 rows = whole(self.b, plane.rows.size)
                 with self.inside(image, padded, rows) as (plain, framed, width):
@@ -174,7 +183,7 @@ class Spread(Walk):
 
     def _taps(self, gradient: Value, w: Value, image: Value, parts: Sequence[Part]) -> None:
         rows, columns, channels = self.plane.rows, self.plane.columns, self.plane.channels
-        each = self.plane.filters * channels
+        each = self.plane.breadth * channels
         with (
             loop(self.b, 0, rows.window) as i,
             loop(self.b, 0, columns.window) as j,
@@ -199,7 +208,7 @@ class Spread(Walk):
         self, pixels: Value, weights: Value, count: int
     ) -> Iterator[tuple[Sequence[Value], Value]]:
         filters = self.plane.filters
-        with loop(self.b, 0, filters) as f:
+        with loop(self.b, 0, self.plane.breadth) as f:
             first = self.at(pixels, (f, 1))
             numbers = [self.near(first, k * filters) for k in range(count)]
             yield numbers, self.at(weights, (f, self.plane.channels))
@@ -226,17 +235,17 @@ class WeightGradient(Walk):
         with loop(self.b, 0, plane.images) as number:
             image = self.image(first, number, padded, whole(self.b, plane.rows.size))
             gradient = self.at(second, (number, plane.result))
-            for filter, parts in self.blocks(whole(self.b, plane.filters), plane.filters):
+            for depth, filter, parts in self.groups(plane.depth, plane.breadth):
                 self._elements(
-                    pieces, image, self.at(gradient, (filter, 1)), self.at(result, (filter, 1)),
-                    parts)
+                    pieces, self.at(image, (depth, 1)), self.at(gradient, (filter, 1)),
+                    self.at(result, (filter, 1)), parts)
 
     def _elements(
         self, pieces: Range, image: Value, gradient: Value, w: Value, parts: Sequence[Part]
     ) -> None:
         plane = self.plane
         run, gap = runs(plane)
-        count = plane.columns.window * plane.channels // run
+        count = plane.columns.window * plane.depth // run
         most = self.most(parts)
         with pieces.rows(run) as (number, some):
             i, j = (f(number, I64(count)) for f in (self.b.udiv, self.b.urem))
