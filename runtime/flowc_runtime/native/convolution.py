@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from flowc_runtime.moves import move_of, unreal
+from flowc_runtime.native.filtered import FilteredGradientTask, FilteredTask
 from flowc_runtime.native.moves import Copying
 from flowc_runtime.native.moving import ClearTask, MoveTask
 from flowc_runtime.native.planes import Plane, plane_of, turned
 from flowc_runtime.native.products import PRODUCTS_A_NANOSECOND
 from flowc_runtime.native.ranges import Range
 from flowc_runtime.native.tiles import FLOAT_BYTES
+from flowc_runtime.native.tiling import tiling_of
 from flowc_runtime.native.unit import Task, Unit, Writer
 from flowc_runtime.native.walks import Forward, Spread, Walk, WeightGradient
 from flowc_runtime.ops.conv_columns import convolution_of
@@ -101,7 +103,7 @@ def _turned_kernel(plane: Plane, opposite: bool) -> MoveTask:
     return MoveTask(tuple((1, part) for part in move.parts()), 3, 0)
 
 
-def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ConvTask | None:
+def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | None:
     operands = [buffers[k].type for k in instruction.operands]
     result = buffers[instruction.results[0]].type
     if any(t.dtype != "f32" for t in (*operands, result)):
@@ -114,4 +116,10 @@ def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> ConvTask |
     plane = plane_of(convolution_of(image.sizes, kernel.sizes, instruction.attrs))
     if plane is None:
         return None
-    return ConvTask(instruction.op, plane)
+    task = ConvTask(instruction.op, plane)
+    tiling = None if task.walk is Spread else tiling_of(task.walked)
+    if tiling is None:
+        return task
+    if instruction.op == "conv_weight_grad":
+        return FilteredGradientTask(tiling)
+    return FilteredTask(tiling, task.before)

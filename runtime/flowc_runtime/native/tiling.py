@@ -1,0 +1,75 @@
+"""Results of a convolution in tiles of 2 by 2, and which convolutions are computed so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from flowc_runtime.native.minimal import POINTS
+from flowc_runtime.native.planes import Plane
+from flowc_runtime.native.tiles import FLOAT_BYTES
+from flowc_runtime.ops.window import Axis
+
+SIDE = 2  # of a tile
+WINDOW = 3
+MOST_TILES = 32  # transformed together: they stay in the second cache, and fill registers
+LINE = 16  # numbers: what lies a power of two apart would meet in few lines of a cache
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """Of a convolution with a window of 3 by 3 that slides one by one."""
+
+    plane: Plane
+
+    @property
+    def down(self) -> int:
+        return -(-self.plane.rows.steps // SIDE)
+
+    @property
+    def across(self) -> int:
+        return -(-self.plane.columns.steps // SIDE)
+
+    @property
+    def rows(self) -> int:
+        """Rows of tiles that are transformed together, at most."""
+        return min(self.down, max(1, MOST_TILES // self.across))
+
+    @property
+    def image(self) -> Plane:
+        """The convolution with as much padding that its result is whole tiles."""
+        rows, columns = (
+            replace(axis, after=axis.after + axis.steps % SIDE)
+            for axis in (self.plane.rows, self.plane.columns))
+        return replace(self.plane, rows=rows, columns=columns)
+
+    @property
+    def result(self) -> Plane:
+        """The result, or its gradient, as an image that is padded to whole tiles."""
+        plane = self.plane
+        rows, columns = (
+            Axis(axis.steps, 1, 1, 0, axis.steps % SIDE) for axis in (plane.rows, plane.columns))
+        return Plane(plane.images, rows, columns, plane.filters, plane.filters)
+
+    def apart(self, channels: int) -> int:
+        """From the numbers of tiles at one point to those at the next."""
+        return self.rows * self.across * channels + LINE
+
+    def bytes(self, channels: int, points: int) -> int:
+        """Of tiles that are transformed together."""
+        return FLOAT_BYTES * points * self.apart(channels)
+
+    @property
+    def kernel_apart(self) -> int:
+        """From the weights at one point to those at the next."""
+        return self.plane.channels * self.plane.filters + LINE
+
+    @property
+    def kernel_bytes(self) -> int:
+        return FLOAT_BYTES * POINTS**2 * self.kernel_apart
+
+
+def tiling_of(plane: Plane) -> Tiling | None:
+    axes = plane.rows, plane.columns
+    if any((axis.window, axis.stride, axis.dilation) != (WINDOW, 1, 1) for axis in axes):
+        return None
+    return Tiling(plane)
