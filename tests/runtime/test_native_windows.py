@@ -20,6 +20,7 @@ from flowc_runtime.types import TensorType
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
 from flowc_runtime import kept
+from flowc_runtime.native.minimal import DATA, GRADIENT, KERNEL, RESULT, WEIGHTS, Matrix
 from flowc_runtime.native.parts import channel_blocks
 from flowc_runtime.native.tiles import even
 
@@ -121,6 +122,46 @@ def check_pooling(
 
 def test_any_pooling_is_what_numpy_computes() -> None:
     check_pooling()
+
+
+@st.composite
+def filtered(draw: st.DrawFn) -> tuple[tuple[int, ...], Attrs]:
+    """An image and settings for a window of 3 by 3 that slides one by one."""
+    sides = st.tuples(st.integers(0, 2), st.integers(0, 2))
+    padding = draw(st.tuples(sides, sides))
+    sizes = [draw(st.integers(max(1, 3 - sum(side)), 19)) for side in padding]
+    image = (draw(st.integers(1, 3)), *sizes, draw(st.sampled_from(CHANNELS)))
+    return image, {"stride": (1, 1), "padding": padding, "dilation": (1, 1)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(filtered(), st.sampled_from(CHANNELS))
+def check_filtered(geometry: tuple[tuple[int, ...], Attrs], filters: int) -> None:
+    image, attrs = geometry
+    compared(*convolution(image, (3, 3), filters, attrs))
+
+
+def test_any_convolution_by_minimal_filtering_is_what_numpy_computes() -> None:
+    check_filtered()
+
+
+@pytest.mark.parametrize("image", [
+    (1, 3, 150, 16),  # a row of tiles is more than are transformed together
+    (1, 150, 3, 16),
+    (20, 6, 6, 16),  # more images than there are groups of them
+    (1, 1, 1, 16),
+])
+def test_minimal_filtering_of_odd_shapes(image: tuple[int, ...]) -> None:
+    attrs: Attrs = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+    compared(*convolution(image, (3, 3), 20, attrs))
+
+
+@pytest.mark.parametrize(("kernel", "result"), [(KERNEL, RESULT), (GRADIENT, WEIGHTS)])
+def test_minimal_filtering_is_filtering(kernel: Matrix, result: Matrix) -> None:
+    """F(2, 3) and F(3, 2), of whole numbers, which all are exact with."""
+    d, g = np.array([2.0, -3, 5, 7]), np.array([11.0, -13, 17][: len(kernel[0])])
+    found = np.array(result) @ ((np.array(kernel) @ g) * (np.array(DATA) @ d))
+    np.testing.assert_array_equal(found, np.correlate(d, g))
 
 
 def test_an_image_gives_the_same_bits_whatever_is_beside_it() -> None:

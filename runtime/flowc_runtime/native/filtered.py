@@ -3,14 +3,16 @@ products, and the memory that each needs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
 
 from flowc_runtime.native.filtering import Forward, KernelGradient
-from flowc_runtime.native.lanes import Value
+from flowc_runtime.native.lanes import Lanes, Value, loop
 from flowc_runtime.native.minimal import KERNEL, POINTS, WEIGHTS, Grid, transform
 from flowc_runtime.native.moving import ClearTask
+from flowc_runtime.native.parts import Part
 from flowc_runtime.native.planes import Plane
 from flowc_runtime.native.products import PRODUCTS_A_NANOSECOND
 from flowc_runtime.native.ranges import Range, whole
@@ -105,7 +107,7 @@ class PointsTask(Writer):
 
     @property
     def before(self) -> ClearTask:
-        return ClearTask(3, self.tiling.kernel_bytes)
+        return ClearTask(3, self.tiling.groups * self.tiling.kernel_bytes)
 
     @property
     def spilled_bytes(self) -> tuple[int, ...]:
@@ -117,12 +119,7 @@ class PointsTask(Writer):
 
     @property
     def pieces(self) -> int:
-        return POINTS
-
-    @property
-    def whole_shares(self) -> bool:
-        """All images are framed in each call."""
-        return True
+        return self.tiling.groups * POINTS
 
     @property
     def nanoseconds(self) -> float:
@@ -146,7 +143,7 @@ class FilteredGradientTask(Writer):
 
     @property
     def shared_bytes(self) -> tuple[int, ...]:
-        return (self.tiling.kernel_bytes,)
+        return (self.tiling.groups * self.tiling.kernel_bytes,)
 
     @property
     def pieces(self) -> int:
@@ -163,9 +160,24 @@ class FilteredGradientTask(Writer):
             for filter, parts in t.blocks(whole(b, plane.filters), plane.filters):
                 points, weights = (
                     t.at(t.place(k), (channel, plane.filters), (filter, 1)) for k in (3, 2))
+                _add_groups(t, self.tiling, points, parts)
                 transform(
                     t, _points(self.tiling, points), _taps(plane, weights), WEIGHTS, WEIGHTS,
                     parts)
+
+
+def _add_groups(t: Tiles, tiling: Tiling, points: Value, parts: Sequence[Part]) -> None:
+    """The sums of all groups at each pair of points, where those of the first are."""
+    apart = tiling.kernel_apart
+    with loop(t.b, 0, POINTS**2) as k:
+        first = t.at(points, (k, apart))
+        for part in parts:
+            lanes, place = Lanes(t.b, part.lanes), t.near(first, part.offset)
+            total = lanes.load(place, "f32")
+            for group in range(1, tiling.groups):
+                more = lanes.load(t.near(place, group * POINTS**2 * apart), "f32")
+                total = t.b.fadd(total, more)
+            lanes.store(total, place, "f32")
 
 
 def _taps(plane: Plane, place: Value) -> Grid:

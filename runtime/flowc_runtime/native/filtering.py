@@ -101,7 +101,7 @@ def _ends(some: Range, steps: int) -> Iterator[tuple[Value, int]]:
 
 class KernelGradient(Filtering):
     """dw = A^T [sum over tiles of (B^T x B) * (G dy G^T)] A, by F(3 x 3, 2 x 2), up to the sums in
-    brackets. A piece is what is at one point along the rows."""
+    brackets, for each group of images. A piece is what a group has at one point along the rows."""
 
     def __init__(self, b: ir.IRBuilder, tiling: Tiling, lanes: int):
         super().__init__(b, tiling, lanes)
@@ -112,7 +112,11 @@ class KernelGradient(Filtering):
         weighted: Value, padded: Value, padded_gradient: Value,
     ) -> None:
         tiling, b = self.tiling, self.b
-        with loop(b, 0, self.plane.images) as number:
+        with (
+            pieces.rows(POINTS) as (group, points),
+            Range(b, group, b.add(group, I64(1))).share(
+                self.plane.images, tiling.groups).each() as number,
+        ):
             for first, rows in self.evenly(whole(b, tiling.down), tiling.down, tiling.rows):
                 image = self.image(images, number, padded, self.seen(first, rows))
                 start = b.mul(first, I64(SIDE))
@@ -121,9 +125,12 @@ class KernelGradient(Filtering):
                     gradients, number, padded_gradient, own.part(0, tiling.plane.rows.steps))
                 seen = self.at(image, (first, SIDE * self.row))
                 spread = self.at(gradient, (first, SIDE * self.gradients.row))
-                with pieces.each() as point:
+                with points.each() as point:
                     self._at_point(point, seen, spread, data, weighted, rows)
-                    self._multiply(point, data, weighted, sums, rows)
+                    own_sums = self.at(
+                        sums, (group, POINTS**2 * tiling.kernel_apart),
+                        (point, POINTS * tiling.kernel_apart))
+                    self._multiply(data, weighted, own_sums, rows)
 
     def _at_point(
         self, point: Value, image: Value, gradient: Value, data: Value, weighted: Value, rows: int
@@ -136,9 +143,7 @@ class KernelGradient(Filtering):
                     gradient, self.gradients.row, plane.filters, GRADIENT[k : k + 1], GRADIENT,
                     weighted, rows)
 
-    def _multiply(
-        self, point: Value, data: Value, weighted: Value, sums: Value, rows: int
-    ) -> None:
+    def _multiply(self, data: Value, weighted: Value, sums: Value, rows: int) -> None:
         """At each point along the columns [channels, tiles] times [tiles, filters]."""
         tiling, plane = self.tiling, self.tiling.plane
         tiles, every = rows * tiling.across, whole(self.b, plane.channels)
@@ -147,7 +152,5 @@ class KernelGradient(Filtering):
             left = self.at(data, (k, tiling.apart(plane.channels)))
             for filter, parts in self.blocks(whole(self.b, plane.filters), plane.filters):
                 right = self.at(weighted, (k, tiling.apart(plane.filters)), (filter, 1))
-                out = self.at(
-                    sums, (point, POINTS * tiling.kernel_apart), (k, tiling.kernel_apart),
-                    (filter, 1))
+                out = self.at(sums, (k, tiling.kernel_apart), (filter, 1))
                 self.product(factors, left, right, out, every, parts, tiles, keep=True)

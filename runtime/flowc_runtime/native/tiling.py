@@ -12,6 +12,7 @@ from flowc_runtime.ops.window import Axis
 SIDE = 2  # of a tile
 WINDOW = 3
 MOST_TILES = 32  # transformed together: they stay in the second cache, and fill registers
+GROUPS_BYTES, MOST_GROUPS = 1 << 20, 8  # of sums that stay near, for groups of images
 LINE = 16  # numbers: what lies a power of two apart would meet in few lines of a cache
 
 
@@ -66,6 +67,11 @@ class Tiling:
     @property
     def kernel_bytes(self) -> int:
         return FLOAT_BYTES * POINTS**2 * self.kernel_apart
+
+    @property
+    def groups(self) -> int:
+        """Of images, whose gradients of the kernel are added in order."""
+        return max(1, min(GROUPS_BYTES // self.kernel_bytes, MOST_GROUPS, self.plane.images))
 
 
 def tiling_of(plane: Plane) -> Tiling | None:
