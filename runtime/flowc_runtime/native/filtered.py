@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
-from flowc_runtime.native.filtering import Forward, KernelGradient
+from flowc_runtime.native.filtering import FilteredForward, FilteredGradient
 from flowc_runtime.native.lanes import Lanes, Value, loop
 from flowc_runtime.native.minimal import KERNEL, POINTS, WEIGHTS, Grid, transform
 from flowc_runtime.native.moving import ClearTask
@@ -93,7 +93,7 @@ class FilteredTask(Writer):
 
     def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
         """Of two operands, the result, what is shared, and what is spilled."""
-        walk, kernel = Forward(b, self.tiling, unit.lanes), self.before.target
+        walk, kernel = FilteredForward(b, self.tiling, unit.lanes), self.before.target
         spilled = kernel + 1, kernel + 2, kernel + 3
         walk.run(pieces, *(walk.place(k) for k in (0, kernel, 2, *spilled)))
 
@@ -127,7 +127,7 @@ class PointsTask(Writer):
 
     def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
         """Of two operands, the sums, and what is spilled."""
-        walk = KernelGradient(b, self.tiling, unit.lanes)
+        walk = FilteredGradient(b, self.tiling, unit.lanes)
         walk.run(pieces, *(walk.place(k) for k in (0, 1, 3, 4, 5, 6, 7)))
 
 

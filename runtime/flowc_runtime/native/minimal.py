@@ -68,7 +68,7 @@ def _applied(lanes: Lanes, matrix: Matrix, values: Sequence[Value]) -> list[Valu
 
 
 def _combined(lanes: Lanes, row: Sequence[float], values: Sequence[Value]) -> Value:
-    """The sum of `row[k] * values[k]`; it begins with what is not negative."""
+    """The sum of `row[k] * values[k]`, which begins with one where `row[k]` is positive."""
     total = None
     for k in sorted(range(len(row)), key=lambda k: row[k] < 0):
         if not row[k]:

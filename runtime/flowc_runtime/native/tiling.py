@@ -11,7 +11,8 @@ from flowc_runtime.ops.window import Axis
 
 SIDE = 2  # of a tile
 WINDOW = 3
-MOST_TILES = 32  # transformed together: they stay in the second cache, and fill registers
+FEWEST_TILES, MOST_TILES = 8, 32  # of a block: enough to use weights often that have been loaded
+BLOCK_BYTES = 1 << 19  # of a block at all pairs of points, which stays in the second cache
 GROUPS_BYTES, MOST_GROUPS = 1 << 20, 8  # of sums that stay near, for groups of images
 LINE = 16  # numbers: what lies a power of two apart would meet in few lines of a cache
 
@@ -31,9 +32,19 @@ class Tiling:
         return -(-self.plane.columns.steps // SIDE)
 
     @property
+    def columns(self) -> int:
+        """Tiles beside each other in a block, at most."""
+        return min(self.across, self._most)
+
+    @property
     def rows(self) -> int:
-        """Rows of tiles that are transformed together, at most."""
-        return min(self.down, max(1, MOST_TILES // self.across))
+        """Rows of tiles in a block, at most."""
+        return min(self.down, self._most // self.columns)
+
+    @property
+    def _most(self) -> int:
+        each = FLOAT_BYTES * POINTS**2 * (self.plane.channels + self.plane.filters)
+        return max(FEWEST_TILES, min(MOST_TILES, BLOCK_BYTES // each))
 
     @property
     def image(self) -> Plane:
@@ -53,10 +64,10 @@ class Tiling:
 
     def apart(self, channels: int) -> int:
         """From the numbers of tiles at one point to those at the next."""
-        return self.rows * self.across * channels + LINE
+        return self.rows * self.columns * channels + LINE
 
     def bytes(self, channels: int, points: int) -> int:
-        """Of tiles that are transformed together."""
+        """Of a block."""
         return FLOAT_BYTES * points * self.apart(channels)
 
     @property
