@@ -2,7 +2,8 @@
 
 The gradient of the image of a convolution with stride 1 is itself a convolution, of the result's
 gradient with the kernel turned round, and is computed so where that has hardly more to do. Else
-each pixel of the result's gradient is spread over the pixels that its window saw.
+each pixel of the result's gradient is spread over the pixels that its window saw. What slides
+windows of 3 by 3 is multiplied less, where `tiling.py` has it that this pays.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from flowc_runtime.moves import move_of, unreal
-from flowc_runtime.native.filtered import FilteredGradientTask, FilteredTask
 from flowc_runtime.native.moves import Copying
 from flowc_runtime.native.moving import ClearTask, MoveTask
 from flowc_runtime.native.planes import Plane, plane_of, turned
@@ -23,6 +23,7 @@ from flowc_runtime.native.tiles import FLOAT_BYTES
 from flowc_runtime.native.tiling import tiling_of
 from flowc_runtime.native.unit import Task, Unit, Writer
 from flowc_runtime.native.walks import Forward, Spread, Walk, WeightGradient
+from flowc_runtime.native.winograd import FilteredGradientTask, FilteredTask
 from flowc_runtime.ops.conv_columns import convolution_of
 from flowc_runtime.plan import Buffer, Instruction
 

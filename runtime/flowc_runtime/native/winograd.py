@@ -1,4 +1,4 @@
-"""Convolutions that are computed by minimal filtering, as tasks: what is done before and after the
+"""Convolutions by Winograd's minimal filtering, as tasks: what is done before and after the
 products, and the memory that each needs."""
 
 from __future__ import annotations
