@@ -20,12 +20,18 @@ from flowc_runtime.types import TensorType
 pytest.importorskip("llvmlite", reason="no native device without the extra `native`")
 
 from flowc_runtime import kept
+from flowc_runtime.native.minimal import DATA, GRADIENT, KERNEL, RESULT, WEIGHTS, Matrix
 from flowc_runtime.native.parts import channel_blocks
+from flowc_runtime.native.planes import plane_of
 from flowc_runtime.native.tiles import even
+from flowc_runtime.native.tiling import FEWEST_STEPS, tiling_of
+from flowc_runtime.ops.conv_columns import convolution_of
 
 CHANNELS = (1, 2, 3, 7, 16, 20, 37, 66)  # ragged ends of every length, and more than a block
+WINDOW = (3, 3)
 Arrays = dict[str, np.ndarray]
 Attrs = dict[str, Any]
+SAME: Attrs = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
 
 
 @pytest.fixture(autouse=True)
@@ -155,11 +161,68 @@ def test_any_pooling_is_what_numpy_computes() -> None:
     check_pooling()
 
 
-def test_an_image_gives_the_same_bits_whatever_is_beside_it() -> None:
-    attrs: Attrs = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
-    graph, inputs, _ = convolution((4, 9, 7, 20), (3, 3), 37, attrs)
+def is_filtered(image: tuple[int, ...], filters: int, attrs: Attrs) -> bool:
+    conv = convolution_of(image, (*WINDOW, image[-1], filters), {**attrs, "groups": 1})
+    plane = plane_of(conv)
+    return plane is not None and tiling_of(plane) is not None
+
+
+@st.composite
+def filtered(draw: st.DrawFn) -> tuple[tuple[int, ...], int, Attrs]:
+    """An image, filters and settings of a convolution that is computed by minimal filtering."""
+    sides = st.tuples(st.integers(0, 3), st.integers(0, 3))
+    padding = draw(st.tuples(sides, sides))
+    least = [max(1, FEWEST_STEPS + 2 - sum(side)) for side in padding]
+    sizes = [draw(st.integers(size, size + 14)) for size in least]
+    channels, filters = draw(st.tuples(*[st.sampled_from((8, 16, 20, 37, 66))] * 2))
+    attrs = {"stride": (1, 1), "padding": padding, "dilation": (1, 1)}
+    return (draw(st.integers(1, 3)), *sizes, channels), filters, attrs
+
+
+@settings(max_examples=60, deadline=None)
+@given(filtered())
+def check_filtered(geometry: tuple[tuple[int, ...], int, Attrs]) -> None:
+    image, filters, attrs = geometry
+    assert is_filtered(image, filters, attrs)
+    compared(*convolution(image, WINDOW, filters, attrs))
+
+
+def test_any_convolution_by_minimal_filtering_is_what_numpy_computes() -> None:
+    check_filtered()
+
+
+@pytest.mark.parametrize("image", [
+    (1, 5, 150, 16),  # a row of more tiles than there are in a block
+    (1, 150, 5, 16),
+    (20, 6, 6, 16),  # more images than groups of them
+    (2, 11, 11, 256),  # fewer tiles in a block
+])
+def test_minimal_filtering_in_many_blocks(image: tuple[int, ...]) -> None:
+    assert is_filtered(image, 20, SAME)
+    compared(*convolution(image, WINDOW, 20, SAME))
+
+
+@pytest.mark.parametrize(("image", "filters"), [
+    ((64, 3, 8, 16), 16), ((64, 8, 3, 16), 16), ((64, 8, 8, 7), 16), ((64, 8, 8, 16), 7),
+    ((64, 8, 8, 512), 256),
+])
+def test_where_minimal_filtering_does_not_pay(image: tuple[int, ...], filters: int) -> None:
+    assert not is_filtered(image, filters, SAME)
+
+
+@pytest.mark.parametrize(("kernel", "result"), [(KERNEL, RESULT), (GRADIENT, WEIGHTS)])
+def test_minimal_filtering_is_filtering(kernel: Matrix, result: Matrix) -> None:
+    """F(2, 3) and F(3, 2), of whole numbers, which all are exact with."""
+    d, g = np.array([2.0, -3, 5, 7]), np.array([11.0, -13, 17][: len(kernel[0])])
+    found = np.array(result) @ ((np.array(kernel) @ g) * (np.array(DATA) @ d))
+    np.testing.assert_array_equal(found, np.correlate(d, g))
+
+
+@pytest.mark.parametrize("window", [WINDOW, (3, 1)])
+def test_an_image_gives_the_same_bits_whatever_is_beside_it(window: tuple[int, ...]) -> None:
+    graph, inputs, _ = convolution((4, 9, 7, 20), window, 37, SAME)
     together = natively(graph, inputs)
-    alone_graph, _, _ = convolution((1, 9, 7, 20), (3, 3), 37, attrs)
+    alone_graph, _, _ = convolution((1, 9, 7, 20), window, 37, SAME)
     for k in range(4):
         one = {n: v if n == "w" else v[k : k + 1] for n, v in inputs.items()}
         alone = natively(alone_graph, one)

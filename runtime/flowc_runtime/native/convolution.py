@@ -2,7 +2,8 @@
 
 The gradient of the image of a convolution with stride 1 is itself a convolution, of the result's
 gradient with the kernel turned round, and is computed so where that has hardly more to do. Else
-each pixel of the result's gradient is spread over the pixels that its window saw.
+each pixel of the result's gradient is spread over the pixels that its window saw. What slides
+windows of 3 by 3 is multiplied less, where `tiling.py` has it that this pays.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from flowc_runtime.native.planes import Plane, plane_of, turned
 from flowc_runtime.native.products import PRODUCTS_A_NANOSECOND
 from flowc_runtime.native.ranges import Range
 from flowc_runtime.native.tiles import FLOAT_BYTES
+from flowc_runtime.native.tiling import tiling_of
 from flowc_runtime.native.unit import Task, Unit, Writer
 from flowc_runtime.native.walks import Forward, Spread, Walk, WeightGradient
+from flowc_runtime.native.winograd import FilteredGradientTask, FilteredTask
 from flowc_runtime.ops.conv_columns import convolution_of
 from flowc_runtime.plan import Buffer, Instruction
 
@@ -120,7 +123,13 @@ def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | Non
         return None
     if convolution.depthwise:
         return depthwise_task(instruction.op, plane)
-    return ConvTask(instruction.op, plane)
+    task = ConvTask(instruction.op, plane)
+    tiling = None if task.walk is Spread else tiling_of(task.walked)
+    if tiling is None:
+        return task
+    if instruction.op == "conv_weight_grad":
+        return FilteredGradientTask(tiling)
+    return FilteredTask(tiling, task.before)
 
 
 def depthwise_task(op: str, plane: Plane) -> Task:

@@ -6,7 +6,7 @@ transposed on the left is read as it lies, since a tile only reads single number
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -16,9 +16,8 @@ from flowc_runtime.moves import move_of, unreal
 from flowc_runtime.native.lanes import I64, Value, loop
 from flowc_runtime.native.moves import Copying
 from flowc_runtime.native.moving import MoveTask
-from flowc_runtime.native.parts import Part
 from flowc_runtime.native.ranges import Range, whole
-from flowc_runtime.native.tiles import FLOAT_BYTES, Tiles
+from flowc_runtime.native.tiles import FLOAT_BYTES, Factors, Tiles
 from flowc_runtime.native.turning import turn
 from flowc_runtime.native.unit import Unit, Writer
 from flowc_runtime.plan import Buffer, Instruction
@@ -142,6 +141,7 @@ class _Product(Tiles):
     def _matrix(self, number: Value, rows: Range, columns: Range) -> None:
         """Some rows and columns of one of the products."""
         task = self.task
+        factors = Factors(task.rows, task.depth, task.columns, task.left_turned)
         left, right, result = (
             self.at(self.place(k), (offset, 1)) for k, offset in enumerate(self._offsets(number)))
         if task.right_turned:
@@ -153,9 +153,9 @@ class _Product(Tiles):
             b, out = self.at(right, (first, 1)), self.at(result, (first, 1))
             for start in range(0, task.depth, DEPTH):
                 depth = min(DEPTH, task.depth - start)
-                self._rows(
-                    self.near(left, start * self._along), self.near(b, start * task.columns),
-                    out, rows, parts, depth, keep=start > 0)
+                self.product(
+                    factors, self.near(left, start * factors.along),
+                    self.near(b, start * task.columns), out, rows, parts, depth, keep=start > 0)
 
     def _offsets(self, number: Value) -> tuple[Value, Value, Value]:
         """Where the matrices of a product begin: left, right, result."""
@@ -170,27 +170,3 @@ class _Product(Tiles):
                     offsets[side] = b.add(offsets[side], b.mul(at, I64(sizes[side])))
                     sizes[side] *= axis.size
         return offsets[0], offsets[1], b.mul(number, I64(task.rows * task.columns))
-
-    @property
-    def _along(self) -> int:
-        """From one number of a row on the left to the next."""
-        return self.task.rows if self.task.left_turned else 1
-
-    def _rows(
-        self, left: Value, right: Value, result: Value, rows: Range, parts: Sequence[Part],
-        depth: int, keep: bool,
-    ) -> None:
-        task = self.task
-        step = 1 if task.left_turned else task.depth
-        for first, length in self.evenly(rows, task.rows, self.most(parts)):
-            numbers, out = self.at(left, (first, step)), self.at(result, (first, task.columns))
-            terms = self._sum(numbers, step, right, depth, length)
-            self.tile(out, task.columns, parts, length, terms, keep)
-
-    def _sum(
-        self, left: Value, step: int, right: Value, depth: int, rows: int
-    ) -> Iterator[tuple[Sequence[Value], Value]]:
-        with loop(self.b, 0, depth) as k:
-            first = self.at(left, (k, self._along))
-            numbers = [self.near(first, row * step) for row in range(rows)]
-            yield numbers, self.at(right, (k, self.task.columns))

@@ -7,10 +7,11 @@ number each of the vectors, so that the processor multiplies and adds in nearly 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from llvmlite import ir
 
-from flowc_runtime.native.lanes import I64, Lanes, Value, place_of, stretches
+from flowc_runtime.native.lanes import I64, Lanes, Value, loop, place_of, stretches
 from flowc_runtime.native.parts import Part, channel_blocks
 from flowc_runtime.native.ranges import Range
 from flowc_runtime.native.unit import given
@@ -30,6 +31,26 @@ def even(total: int, most: int) -> Iterator[tuple[int, int, int]]:
         yield 0, longer, length + 1
     if pieces > longer:
         yield longer * (length + 1), pieces - longer, length
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """A matrix [rows, depth], or [depth, rows] where it is turned, times [depth, columns]."""
+
+    rows: int
+    depth: int
+    columns: int
+    turned: bool = False
+
+    @property
+    def step(self) -> int:
+        """From a row on the left to the next."""
+        return 1 if self.turned else self.depth
+
+    @property
+    def along(self) -> int:
+        """From one number of a row on the left to the next."""
+        return self.rows if self.turned else 1
 
 
 class Tiles:
@@ -96,18 +117,40 @@ class Tiles:
         """Sums of products in registers, for `count` numbers each of the parts.
 
         Those of number k are stored at `out` + k * stride; with `keep` they are added to what is
-        there. A term is where the `count` numbers lie, and the vectors that they multiply.
+        there, so that many sums of few are exacter than one of many. A term is where the `count`
+        numbers lie, and the vectors that they multiply.
         """
         registers = self._registers(out, stride, parts, count)
         for row in registers:
-            for lanes, register, place in row:
-                start = lanes.load(place, "f32") if keep else lanes.number("f32", 0)
-                self.b.store(start, register)
+            for lanes, register, _ in row:
+                self.b.store(lanes.number("f32", 0), register)
         for numbers, vectors in terms:
             self._add_products(registers, parts, numbers, vectors)
         for row in registers:
             for lanes, register, place in row:
-                lanes.store(self.b.load(register, typ=lanes.type("f32")), place, "f32")
+                total = self.b.load(register, typ=lanes.type("f32"))
+                if keep:
+                    total = self.b.fadd(lanes.load(place, "f32"), total)
+                lanes.store(total, place, "f32")
+
+    def product(
+        self, factors: Factors, left: Value, right: Value, out: Value, rows: Range,
+        parts: Sequence[Part], depth: int, keep: bool,
+    ) -> None:
+        """Some rows and columns of a product, of which `depth` terms are summed."""
+        for first, length in self.evenly(rows, factors.rows, self.most(parts)):
+            numbers, place = self.at(left, (first, factors.step)), self.at(
+                out, (first, factors.columns))
+            terms = self._sum(factors, numbers, right, depth, length)
+            self.tile(place, factors.columns, parts, length, terms, keep)
+
+    def _sum(
+        self, factors: Factors, left: Value, right: Value, depth: int, rows: int
+    ) -> Iterator[tuple[Sequence[Value], Value]]:
+        with loop(self.b, 0, depth) as k:
+            first = self.at(left, (k, factors.along))
+            numbers = [self.near(first, row * factors.step) for row in range(rows)]
+            yield numbers, self.at(right, (k, factors.columns))
 
     def _registers(
         self, out: Value, stride: int, parts: Sequence[Part], count: int
