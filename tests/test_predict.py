@@ -280,6 +280,26 @@ def test_a_backup_worker_is_not_waited_for() -> None:
     assert step("sync") > 5 * step("backup(1)")
 
 
+# Expected order statistics of normal numbers, as in tables (Harter 1961).
+@pytest.mark.parametrize(("workers", "sync", "deviations"), [
+    (1, "sync", 0.0), (2, "sync", 0.564), (4, "sync", 1.029), (8, "sync", 1.424),
+    (4, "all_reduce", 1.029), (4, "backup(1)", 0.297), (4, "async(4)", 0.0),
+])  # fmt: skip
+def test_the_last_worker_that_is_waited_for_has_the_longest_work(
+    workers: int, sync: str, deviations: float
+) -> None:
+    found = compiled(cluster(workers, 0 if sync == "all_reduce" else 1), sync)
+
+    def compute(spread: float) -> float:
+        meeting = replace(COSTS.meeting, spread=spread)
+        costs = CostModel(replace(COSTS.calibration, meeting=meeting))
+        assert found.parts and found.tasks and found.cluster
+        told = predict(found.parts, found.tasks, found.cluster.link, lambda host: costs)
+        return told.tasks[TaskName("worker", 0)].compute
+
+    assert compute(1.0) / compute(0.0) == pytest.approx(1 + deviations, rel=0.03)
+
+
 def test_one_process_reads_computes_and_loops() -> None:
     found = compiled(cluster(2, 1))
     alone = predict_alone(found.alone, COSTS)

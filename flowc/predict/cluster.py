@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 from flowc.costs import CostModel, Seconds
 from flowc.predict.cores import Cores
-from flowc.predict.events import Event, Steps, Work, consumers_of
+from flowc.predict.events import Event, Steps, Work, consumers_of, workers_of
 from flowc.predict.path import critical_path
 from flowc.predict.prediction import LinkLike, LinkUse, Prediction, Stretch, TaskLike, TaskTime
 from flowc.predict.simulate import Actor, History, Simulation
@@ -97,7 +97,7 @@ def _deviations_of_the_last(plan: ClusterPlan, ranges: Ranges) -> float:
 
     The expected order statistic of normal numbers, by the approximation of Blom (1958).
     """
-    workers = sum(not task.startswith("ps:") for task in ranges)
+    workers = len(workers_of(ranges))
     if plan.sync.mode == "async" or workers < 2:
         return 0.0
     last = workers - plan.sync.backups
@@ -129,7 +129,7 @@ def _rounds(plan: ClusterPlan, ranges: Ranges) -> int:
     """Steps of the training in a simulated one: asynchronous workers make one each."""
     if plan.sync.mode != "async":
         return 1
-    return sum(not task.startswith("ps:") for task in ranges)
+    return len(workers_of(ranges))
 
 
 def _first_variables(

@@ -117,8 +117,7 @@ class Steps:
         """Those of one step, in order; of an asynchronous ps, those of one step a worker."""
         turns: tuple[str | None, ...] = (None,)
         if self._plan.sync.mode == "async" and self._me.role.startswith("ps:"):
-            workers = [t for t in self._ranges if not t.startswith("ps:")]
-            turns = tuple(workers)
+            turns = workers_of(self._ranges)
         return tuple(_joined([event for turn in turns for event in self._turn(turn)]))
 
     def _turn(self, worker: str | None) -> Iterator[Event]:
@@ -270,6 +269,11 @@ def _joined(events: Sequence[Event]) -> Iterator[Event]:
             held = event
     if held is not None:
         yield held
+
+
+def workers_of(ranges: Ranges) -> tuple[str, ...]:
+    """The tasks that compute gradients."""
+    return tuple(task for task in ranges if not task.startswith("ps:"))
 
 
 def consumers_of(plan: ClusterPlan, tasks: Sequence[TaskName], ranges: Ranges) -> Mapping[

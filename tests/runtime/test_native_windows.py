@@ -194,7 +194,7 @@ def test_any_convolution_by_minimal_filtering_is_what_numpy_computes() -> None:
 @pytest.mark.parametrize("image", [
     (1, 5, 150, 16),  # a row of more tiles than there are in a block
     (1, 150, 5, 16),
-    (20, 6, 6, 16),  # more images than groups of them
+    (20, 6, 6, 16),  # more images than bundles of them
     (2, 11, 11, 256),  # fewer tiles in a block
 ])
 def test_minimal_filtering_in_many_blocks(image: tuple[int, ...]) -> None:

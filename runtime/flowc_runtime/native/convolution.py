@@ -122,7 +122,7 @@ def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | Non
     if plane is None:
         return None
     if convolution.depthwise:
-        return depthwise_task(instruction.op, plane)
+        return _depthwise_task(instruction.op, plane)
     task = ConvTask(instruction.op, plane)
     tiling = None if task.walk is Spread else tiling_of(task.walked)
     if tiling is None:
@@ -132,7 +132,7 @@ def conv_task(instruction: Instruction, buffers: Sequence[Buffer]) -> Task | Non
     return FilteredTask(tiling, task.before)
 
 
-def depthwise_task(op: str, plane: Plane) -> Task:
+def _depthwise_task(op: str, plane: Plane) -> Task:
     """Of a convolution each of whose channels has a window of its own."""
     task_of = {
         "conv": forward_task,

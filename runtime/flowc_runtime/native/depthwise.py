@@ -173,6 +173,6 @@ class _Depthwise(ChannelTiles):
         """What so many pixels see tap by tap, so many numbers apart, and the tap's weights."""
         channels = self.task.channels
         with rows.each() as (y, i), columns.each() as (x, j):
-            seen = self.at(image, (y, self.row), (x, channels))
+            first = self.at(image, (y, self.row), (x, channels))
             weight = self.at(weights, (i, self.task.window * channels), (j, channels))
-            yield [self.near(seen, k * apart) for k in range(count)], weight
+            yield [self.near(first, k * apart) for k in range(count)], weight

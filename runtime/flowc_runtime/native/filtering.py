@@ -1,4 +1,4 @@
-"""Machine code of convolutions by minimal filtering, a stretch of tiles at a time."""
+"""Machine code of convolutions by minimal filtering, a block of tiles at a time."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def _ends(some: Range, steps: int) -> Iterator[tuple[Value, int]]:
 
 class FilteredGradient(TileWalk):
     """dw = A^T [sum over tiles of (B^T x B) * (G dy G^T)] A, by F(3 x 3, 2 x 2), up to the sums in
-    brackets, for each group of images. A piece is what a group has at one point along the rows."""
+    brackets, for each bundle of images. A piece is what a bundle has at one point along the rows.
+    """
 
     def __init__(self, b: ir.IRBuilder, tiling: Tiling, lanes: int):
         super().__init__(b, tiling, lanes)
@@ -137,9 +138,9 @@ class FilteredGradient(TileWalk):
     ) -> None:
         tiling, b = self.tiling, self.b
         with (
-            pieces.rows(POINTS) as (group, points),
-            Range(b, group, b.add(group, I64(1))).share(
-                self.plane.images, tiling.groups).each() as number,
+            pieces.rows(POINTS) as (bundle, points),
+            Range(b, bundle, b.add(bundle, I64(1))).share(
+                self.plane.images, tiling.bundles).each() as number,
         ):
             for top, rows in self.evenly(whole(b, tiling.down), tiling.down, tiling.rows):
                 image = self.image(images, number, padded, self.seen(top, rows))
@@ -151,7 +152,7 @@ class FilteredGradient(TileWalk):
                     with points.each() as point:
                         self._at_point(point, image, gradient, block, data, weighted)
                         own_sums = self.at(
-                            sums, (group, POINTS**2 * tiling.kernel_apart),
+                            sums, (bundle, POINTS**2 * tiling.kernel_apart),
                             (point, POINTS * tiling.kernel_apart))
                         self._multiply(data, weighted, own_sums, block.tiles)
 

@@ -13,7 +13,7 @@ SIDE = 2  # of a tile
 WINDOW = 3
 FEWEST_TILES, MOST_TILES = 8, 32  # of a block: enough to use weights often that have been loaded
 BLOCK_BYTES = 1 << 19  # of a block at all pairs of points, which stays in the second cache
-GROUPS_BYTES, MOST_GROUPS = 1 << 20, 8  # of sums that stay near, for groups of images
+BUNDLES_BYTES, MOST_BUNDLES = 1 << 20, 8  # of sums that stay near, for bundles of images
 # Measured on a core with 1 MiB of second cache: equally fast with 4 channels, or 3 results a row.
 # With 256 channels and filters 1.3 times as fast; 512 take longer, whose weights come from memory.
 FEWEST_CHANNELS, FEWEST_STEPS, MOST_PAIRS = 8, 4, 1 << 16
@@ -83,9 +83,9 @@ class Tiling:
         return FLOAT_BYTES * POINTS**2 * self.kernel_apart
 
     @property
-    def groups(self) -> int:
+    def bundles(self) -> int:
         """Of images, whose gradients of the kernel are added in order."""
-        return max(1, min(GROUPS_BYTES // self.kernel_bytes, MOST_GROUPS, self.plane.images))
+        return max(1, min(BUNDLES_BYTES // self.kernel_bytes, MOST_BUNDLES, self.plane.images))
 
 
 def tiling_of(plane: Plane) -> Tiling | None:

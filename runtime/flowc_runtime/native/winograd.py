@@ -3,7 +3,7 @@ products, and the memory that each needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -24,17 +24,10 @@ WEIGHTS_A_NANOSECOND = 5  # transformed
 
 
 @dataclass(frozen=True, slots=True)
-class KernelTask(Writer):
-    """A kernel [rows, columns, channels, filters] at pairs of points: G w G^T."""
+class WeightsTask(Writer):
+    """What goes over a kernel [rows, columns, channels, filters]. A piece is a channel."""
 
     tiling: Tiling
-    source: int  # the number of its place
-    target: int
-    turning: Task | None  # what leaves the kernel there
-
-    @property
-    def before(self) -> Task | None:
-        return self.turning
 
     @property
     def pieces(self) -> int:
@@ -44,16 +37,34 @@ class KernelTask(Writer):
     def nanoseconds(self) -> float:
         return self.tiling.plane.weights / WEIGHTS_A_NANOSECOND
 
-    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
-        """A piece is a channel."""
-        t, plane = Tiles(b, unit.lanes), self.tiling.plane
+    def each(
+        self, t: Tiles, pieces: Range, *places: int
+    ) -> Iterator[tuple[list[Value], Sequence[Part]]]:
+        """Vectors of filters: where they begin in each of the places, and their parts."""
+        filters = self.tiling.plane.filters
         with pieces.each() as channel:
-            for filter, parts in t.blocks(whole(b, plane.filters), plane.filters):
-                weights, points = (
-                    t.at(t.place(k), (channel, plane.filters), (filter, 1))
-                    for k in (self.source, self.target))
-                transform(
-                    t, _taps(plane, weights), _points(self.tiling, points), KERNEL, KERNEL, parts)
+            for filter, parts in t.blocks(whole(t.b, filters), filters):
+                yield [t.at(t.place(k), (channel, filters), (filter, 1)) for k in places], parts
+
+
+@dataclass(frozen=True, slots=True)
+class KernelTask(WeightsTask):
+    """A kernel at pairs of points: G w G^T."""
+
+    source: int  # the number of its place
+    target: int
+    turning: Task | None  # what leaves the kernel there
+
+    @property
+    def before(self) -> Task | None:
+        return self.turning
+
+    def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
+        t = Tiles(b, unit.lanes)
+        for (weights, points), parts in self.each(t, pieces, self.source, self.target):
+            transform(
+                t, _taps(self.tiling.plane, weights), _points(self.tiling, points), KERNEL, KERNEL,
+                parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +118,7 @@ class PointsTask(Writer):
 
     @property
     def before(self) -> ClearTask:
-        return ClearTask(3, self.tiling.groups * self.tiling.kernel_bytes)
+        return ClearTask(3, self.tiling.bundles * self.tiling.kernel_bytes)
 
     @property
     def spilled_bytes(self) -> tuple[int, ...]:
@@ -119,7 +130,7 @@ class PointsTask(Writer):
 
     @property
     def pieces(self) -> int:
-        return self.tiling.groups * POINTS
+        return self.tiling.bundles * POINTS
 
     @property
     def nanoseconds(self) -> float:
@@ -132,10 +143,8 @@ class PointsTask(Writer):
 
 
 @dataclass(frozen=True, slots=True)
-class FilteredGradientTask(Writer):
+class FilteredGradientTask(WeightsTask):
     """The gradient of a kernel, of the sums at pairs of points."""
-
-    tiling: Tiling
 
     @property
     def before(self) -> PointsTask:
@@ -143,39 +152,27 @@ class FilteredGradientTask(Writer):
 
     @property
     def shared_bytes(self) -> tuple[int, ...]:
-        return (self.tiling.groups * self.tiling.kernel_bytes,)
-
-    @property
-    def pieces(self) -> int:
-        return self.tiling.plane.channels
-
-    @property
-    def nanoseconds(self) -> float:
-        return self.tiling.plane.weights / WEIGHTS_A_NANOSECOND
+        return (self.tiling.bundles * self.tiling.kernel_bytes,)
 
     def write(self, unit: Unit, b: ir.IRBuilder, pieces: Range) -> None:
-        """A piece is a channel."""
-        t, plane = Tiles(b, unit.lanes), self.tiling.plane
-        with pieces.each() as channel:
-            for filter, parts in t.blocks(whole(b, plane.filters), plane.filters):
-                points, weights = (
-                    t.at(t.place(k), (channel, plane.filters), (filter, 1)) for k in (3, 2))
-                _add_groups(t, self.tiling, points, parts)
-                transform(
-                    t, _points(self.tiling, points), _taps(plane, weights), WEIGHTS, WEIGHTS,
-                    parts)
+        t = Tiles(b, unit.lanes)
+        for (points, weights), parts in self.each(t, pieces, 3, 2):
+            _add_bundles(t, self.tiling, points, parts)
+            transform(
+                t, _points(self.tiling, points), _taps(self.tiling.plane, weights), WEIGHTS,
+                WEIGHTS, parts)
 
 
-def _add_groups(t: Tiles, tiling: Tiling, points: Value, parts: Sequence[Part]) -> None:
-    """The sums of all groups at each pair of points, where those of the first are."""
+def _add_bundles(t: Tiles, tiling: Tiling, points: Value, parts: Sequence[Part]) -> None:
+    """The sums of all bundles at each pair of points, where those of the first are."""
     apart = tiling.kernel_apart
     with loop(t.b, 0, POINTS**2) as k:
         first = t.at(points, (k, apart))
         for part in parts:
             lanes, place = Lanes(t.b, part.lanes), t.near(first, part.offset)
             total = lanes.load(place, "f32")
-            for group in range(1, tiling.groups):
-                more = lanes.load(t.near(place, group * POINTS**2 * apart), "f32")
+            for bundle in range(1, tiling.bundles):
+                more = lanes.load(t.near(place, bundle * POINTS**2 * apart), "f32")
                 total = t.b.fadd(total, more)
             lanes.store(total, place, "f32")
 
