@@ -23,7 +23,7 @@ MODEL_SECONDS = 10.0
 
 @command(
     "calibrate",
-    ("flowc calibrate", "measure this host, for some seconds"),
+    ("flowc calibrate", "measure this host, within a minute"),
     ("flowc calibrate m.flow", "and the model's own instructions, one by one"),
     ("flowc calibrate m.flow --local 2", "and those of its parts on two workers"),
 )

@@ -76,8 +76,9 @@ model computing {
 class Question:
     """What a trial is to tell: the figure that lies between two ends, and with which training.
 
-    Of `rounds` trials the median counts. `crowded`: its instructions matter, and are timed with
-    all cores busy as well.
+    What lies beyond an end is taken as that: at the low one it costs nothing that could be seen.
+    Of `rounds` trials the median counts. `crowded`: its instructions matter, and are timed with all
+    cores busy as well.
     """
 
     meeting: Callable[[Meeting, float], Meeting]
